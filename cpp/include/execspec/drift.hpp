@@ -1,0 +1,151 @@
+// Drift of a pair: the difference f_j - f_i of two channels' maps, measured over a column of actions.
+//
+// Each metric is a fold over `integrate_pieces`; a new one is a new fold.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <limits>
+#include <variant>
+#include <vector>
+
+#include "execspec/piecewise.hpp"
+#include "execspec/sample.hpp"
+#include "execspec/unnormalizer.hpp"
+
+namespace execspec {
+
+// E |delta|: |delta| is affine on either side of a root.
+template <class AnyColumn>
+double mean_abs(const AnyColumn& x, const PiecewiseMap& fi, const PiecewiseMap& fj) {
+    dd sum;
+    integrate_pieces(x, fi, fj, [&](const Place& a, const Place& b, const Affine& delta) {
+        const Affine g = x.frame().local(delta);
+        if (sign(delta.scale) != 0) {
+            const Cut root{delta.solve(dd(0.0)), false};
+            if (a.cut < root && root < b.cut) {
+                const Place m = x.place(root);
+                sum += abs(integrate(g, a, m)) + abs(integrate(g, m, b));
+                return;
+            }
+        }
+        sum += abs(integrate(g, a, b));
+    });
+    return double(sum / x.total());
+}
+
+// E delta.
+template <class AnyColumn>
+double bias(const AnyColumn& x, const PiecewiseMap& fi, const PiecewiseMap& fj) {
+    dd sum;
+    integrate_pieces(x, fi, fj, [&](const Place& a, const Place& b, const Affine& delta) {
+        sum += integrate(x.frame().local(delta), a, b);
+    });
+    return double(sum / x.total());
+}
+
+// sqrt(E delta^2), in units of a power of two near the largest coefficient so that no square under- or overflows.
+template <class AnyColumn>
+double rms(const AnyColumn& x, const PiecewiseMap& fi, const PiecewiseMap& fj) {
+    double largest = 0.0;
+    walk(fi, fj, first_cut, last_cut, [&](const Cut&, const Cut&, const Affine& delta) {
+        const Affine g = x.frame().local(delta);
+        largest = std::max({largest, std::abs(g.scale.hi), std::abs(g.offset.hi)});
+    });
+    if (largest == 0.0) return 0.0;
+    const int exponent = std::ilogb(largest);
+    dd sum;
+    integrate_pieces(x, fi, fj, [&](const Place& a, const Place& b, const Affine& delta) {
+        const Affine g = x.frame().local(delta);
+        sum += x.integrate_square({scale_by_power(g.scale, -exponent), scale_by_power(g.offset, -exponent)}, a, b);
+    });
+    return std::ldexp(std::sqrt(std::max(0.0, double(sum / x.total()))), exponent);
+}
+
+// max |delta| over the support: an affine piece is largest at one of its ends.
+template <class AnyColumn>
+double max_abs(const AnyColumn& x, const PiecewiseMap& fi, const PiecewiseMap& fj) {
+    double largest = 0.0;
+    integrate_pieces(x, fi, fj, [&](const Place& a, const Place& b, const Affine& delta) {
+        largest = std::max({largest, std::abs(delta.limit(dd(a.next))), std::abs(delta.limit(dd(b.last)))});
+    });
+    return largest;
+}
+
+// sup |delta| over the domain of u, one-sided limits at jumps included; infinite if nothing bounds it.
+inline double worst_case(const Domain& domain, const PiecewiseMap& fi, const PiecewiseMap& fj) {
+    if (!domain.points.empty()) return max_abs(Empirical(domain.points), fi, fj);
+    double largest = 0.0;
+    walk(fi, fj, Cut{dd(domain.lo), false}, Cut{dd(domain.hi), true},
+         [&](const Cut& from, const Cut& to, const Affine& delta) {
+             largest = std::max({largest, std::abs(delta.limit(from.at)), std::abs(delta.limit(to.at))});
+         });
+    return largest;
+}
+
+enum class Metric { mean_abs, bias, rms, max, worst_case };
+
+inline double measure(Metric metric, const Unnormalizer& i, const Unnormalizer& j, const ActionSample& sample,
+                      std::size_t channel) {
+    const PiecewiseMap& fi = i.map(channel);
+    const PiecewiseMap& fj = j.map(channel);
+    if (metric == Metric::worst_case) return worst_case(i.domain(), fi, fj);
+    return std::visit(
+        [&](const auto& x) {
+            switch (metric) {
+                case Metric::bias:
+                    return bias(x, fi, fj);
+                case Metric::rms:
+                    return rms(x, fi, fj);
+                case Metric::max:
+                    return max_abs(x, fi, fj);
+                default:
+                    return mean_abs(x, fi, fj);
+            }
+        },
+        sample.column(channel));
+}
+
+// E ||delta||_2 over `channels`: a sweep over the joint rows, since a norm does not separate into channels.
+// NaN without joint rows.
+inline double mean_l2(const Unnormalizer& i, const Unnormalizer& j, const ActionSample& sample,
+                      const std::vector<std::size_t>& channels) {
+    if (sample.rows().empty()) return std::numeric_limits<double>::quiet_NaN();
+    struct Line {  // delta on one piece, about the column's centre: slope (x - centre) + level
+        Cut from;
+        double slope;
+        double level;
+    };
+    struct Delta {
+        std::size_t channel;
+        double centre;
+        std::vector<Line> lines;
+    };
+    std::vector<Delta> deltas;
+    for (const std::size_t d : channels) {
+        Delta delta{d, std::get<Empirical>(sample.column(d)).frame().centre, {}};
+        walk(i.map(d), j.map(d), first_cut, last_cut, [&](const Cut& from, const Cut&, const Affine& f) {
+            delta.lines.push_back({from, double(f.scale), double(f(dd(delta.centre)))});
+        });
+        deltas.push_back(std::move(delta));
+    }
+    const std::size_t dim = sample.dim();
+    const std::size_t n = sample.rows().size() / dim;
+    dd sum;
+    for (std::size_t r = 0; r < n; ++r) {
+        const double* row = sample.rows().data() + r * dim;
+        double square = 0.0;
+        for (const Delta& delta : deltas) {
+            const double x = row[delta.channel];
+            std::size_t k = delta.lines.size() - 1;
+            while (k > 0 && Cut{dd(x), false} < delta.lines[k].from) --k;
+            const double y = delta.lines[k].slope * (x - delta.centre) + delta.lines[k].level;
+            square += y * y;
+        }
+        sum += dd(std::sqrt(square));
+    }
+    return double(sum / dd(static_cast<double>(n)));
+}
+
+}  // namespace execspec

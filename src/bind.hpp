@@ -1,0 +1,8 @@
+// One binding function per subject, called by module.cpp.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+void bind_unnormalizer(pybind11::module_& m);
+void bind_sample(pybind11::module_& m);
+void bind_drift(pybind11::module_& m);

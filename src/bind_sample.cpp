@@ -1,0 +1,64 @@
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <cmath>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "arrays.hpp"
+#include "bind.hpp"
+#include "execspec/sample.hpp"
+#include "threads.hpp"
+
+using execspec::ActionSample;
+using execspec::Column;
+using execspec::Segments;
+
+namespace {
+
+// Every column sorted, rows kept for the joint metrics. `actions`: (N, D), N > 0, finite (the Python side checks).
+std::unique_ptr<ActionSample> from_rows(const py::object& actions, std::size_t dim, const py::object& threads) {
+    const Matrix m = read_matrix(actions, dim, "actions");
+    std::vector<double> rows(m.rows * m.dim);
+    const std::size_t pool = thread_count(threads, rows.size());
+    const auto copy = [&](auto view) {
+        for (std::size_t r = 0; r < m.rows; ++r)
+            for (std::size_t d = 0; d < dim; ++d) rows[r * dim + d] = static_cast<double>(view.at(r, d));
+    };
+    if (m.dtype == OpDType::float32)
+        copy(m.view<const float>());
+    else
+        copy(m.view<const double>());
+    const py::gil_scoped_release release;
+    return std::make_unique<ActionSample>(ActionSample::from_rows(std::move(rows), dim, pool));
+}
+
+// Per channel either a list of (lo, hi, mass) segments in increasing order, or a (mean, std) pair.
+std::unique_ptr<ActionSample> from_laws(const py::list& laws) {
+    std::vector<Column> columns;
+    for (const py::handle& law : laws) {
+        if (py::isinstance<py::list>(law)) {
+            std::vector<Segments::Segment> segments;
+            for (const py::handle& s : law) {
+                const auto [lo, hi, mass] = s.cast<std::tuple<double, double, double>>();
+                segments.push_back({lo, hi, mass});
+            }
+            columns.emplace_back(Segments(segments));
+        } else {
+            const auto [mean, std] = law.cast<std::pair<double, double>>();
+            columns.emplace_back(execspec::Gaussian(mean, std));
+        }
+    }
+    return std::make_unique<ActionSample>(std::move(columns), std::vector<double>());
+}
+
+}  // namespace
+
+void bind_sample(py::module_& m) {
+    py::class_<ActionSample>(m, "ActionSample", "Columns that piecewise-affine functions are integrated against.")
+        .def_static("from_rows", &from_rows, py::arg("actions"), py::arg("dim"), py::arg("threads"))
+        .def_static("from_laws", &from_laws, py::arg("laws"))
+        .def_property_readonly("dim", &ActionSample::dim);
+}

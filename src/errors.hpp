@@ -1,0 +1,12 @@
+// C++ side of python/execspec_fast/errors.py: what the binding throws becomes the class of that name.
+#pragma once
+
+#include <stdexcept>
+#include <string>
+
+// `name` is a class of execspec_fast.errors.
+class PythonError : public std::runtime_error {
+  public:
+    PythonError(const char* class_name, const std::string& message) : std::runtime_error(message), name(class_name) {}
+    const char* name;
+};

@@ -75,7 +75,12 @@ inline py::array float_array(const py::object& object, const char* name) {
     const py::module_ numpy = py::module_::import("numpy");
     if (py::isinstance(object, numpy.attr("ma").attr("MaskedArray")))
         throw PythonError("DTypeError", std::string(name) + " is a masked array, whose mask would be lost; pass .filled(value)");
-    py::array a = py::reinterpret_borrow<py::object>(numpy.attr("asarray")(object));
+    py::array a;
+    try {
+        a = numpy.attr("asarray")(object);
+    } catch (py::error_already_set& error) {
+        throw PythonError("ShapeMismatchError", std::string(name) + " is no array: " + py::str(error.value()).cast<std::string>());
+    }
     const char kind = a.dtype().kind();
     const py::ssize_t size = a.dtype().itemsize();
     if (kind == 'i' || kind == 'u') return numpy.attr("asarray")(a, "dtype"_a = "float64");

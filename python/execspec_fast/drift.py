@@ -1,4 +1,4 @@
-"""Mismatch transforms and drift: what executing `j` does where `i` was meant.
+"""Drift: by how much executing `j` where `i` was meant changes an action, exactly, for one pair or all.
 
 Everything is exact for the published numbers taken as exact doubles: `delta(u) = f_j(u) - f_i(u)` is piecewise
 affine, and each metric is its integral against the sample (`cpp/include/execspec/drift.hpp`).
@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from . import _core, ops
 from .conventions import NOT_MAPS, Conventions, compare
-from .errors import ExecSpecError, NotInvertibleError, ShapeMismatchError
-from .sample import ActionSample, Executable
-from .unnormalizer import Unnormalizer
+from .errors import ExecSpecError, ShapeMismatchError
+from .sample import ActionSample
+from .unnormalizer import Executable, Unnormalizer
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -25,58 +25,6 @@ SEPARABLE = ("mean_abs", "bias", "rms", "max", "worst_case")
 """Metrics of one channel; a matrix of them is `(K, K, D)`."""
 JOINT = ("mean", "mean_l2")
 """Metrics over channels; a matrix of them is `(K, K)`."""
-
-
-@dataclass(frozen=True)
-class Mismatch:
-    """The metadata mismatch transform `T(a) = (s_j / s_i) (a - c_i) + c_j`: the action executed in place of `a`.
-
-    Attributes:
-        scale, offset: float64 `(D,)`, `T(a) = scale * a + offset`; NaN where no transform exists.
-        invertible: bool `(D,)`, whether T has an inverse.
-        reason: per channel why not, empty if it has.
-    """
-
-    scale: FloatArray
-    offset: FloatArray
-    invertible: npt.NDArray[np.bool_]
-    reason: tuple[str, ...]
-
-    def __call__(self, a: npt.ArrayLike, out: npt.NDArray[Any] | None = None) -> npt.NDArray[Any]:
-        """Apply T to physical actions `(..., D)`, in their dtype.
-
-        Raises:
-            NotInvertibleError: a channel that has no transform.
-        """
-        missing = np.flatnonzero(np.isnan(self.scale))
-        if missing.size:
-            raise NotInvertibleError(f"channel {missing[0]} has no mismatch transform: {self.reason[missing[0]]}")
-        stage = ops.stage(self.scale.size, ops.OpKind.LINEAR, self.scale, self.offset)
-        return Unnormalizer(stage)(a, out)
-
-    def inverse(self) -> Mismatch:
-        """The transform of the exchanged pair; NaN on channels that have none."""
-        scale = np.where(self.invertible, 1.0, np.nan) / np.where(self.invertible, self.scale, 1.0)
-        return Mismatch(scale, -self.offset * scale, self.invertible, self.reason)
-
-
-def mismatch(intended: Executable, executed: Executable) -> Mismatch:
-    """The mismatch transform of executing `executed` where `intended` was meant (arXiv 2606.03724, closed form).
-
-    Raises:
-        ShapeMismatchError: different D.
-    """
-    fi, fj = intended.map, executed.map
-    scale, offset = _core.mismatch(fi._core, fj._core)
-    reason = []
-    for d in range(fi.dim):
-        if not fi._core.invertible(d):
-            reason.append("the intended map is a constant, a clip or a step")
-        elif not fj._core.invertible(d):
-            reason.append("the executed map is a constant, a clip or a step")
-        else:
-            reason.append("")
-    return Mismatch(scale, offset, np.array([not r for r in reason], np.bool_), tuple(reason))
 
 
 @dataclass(frozen=True)
@@ -129,31 +77,31 @@ def drift(
         ShapeMismatchError: specs or sample of different D.
     """
     fi, fj = (_limited(x.map, limits) for x in (intended, executed))
-    sample = _as_sample(sample)
-    used, assumes = _channels_used(fi, fj, sample, channels)
+    actions = _as_sample(sample)
+    used, assumes = _channels_used(fi, fj, actions, channels)
     more, conflicts = _compare(intended, executed)
     if conflicts:
         nothing = np.full(fi.dim, np.nan)
         nan = float("nan")
         return Drift(
-            nothing, nothing, nothing, nothing, nothing, used, nan, nan, (nan, nan), sample.description, more,
+            nothing, nothing, nothing, nothing, nothing, used, nan, nan, (nan, nan), actions.description, more,
             "; ".join(conflicts),
         )  # fmt: skip
-    columns = {name: _core.separable(fi._core, fj._core, sample._core, name) for name in SEPARABLE}
+    columns = {name: _core.separable(fi._core, fj._core, actions._core, name) for name in SEPARABLE}
     for name in SEPARABLE[:-1]:
-        columns[name][list(sample.excluded)] = np.nan
-    joint = _core.mean_l2(fi._core, fj._core, sample._core, used)
+        columns[name][list(actions.excluded)] = np.nan
+    joint = _core.mean_l2(fi._core, fj._core, actions._core, used)
     mean_abs, rms = columns["mean_abs"][list(used)], columns["rms"][list(used)]
-    interval = (joint, joint) if sample.joint else (float(np.hypot.reduce(mean_abs)), float(np.hypot.reduce(rms)))
+    interval = (joint, joint) if actions.joint else (float(np.hypot.reduce(mean_abs)), float(np.hypot.reduce(rms)))
     mean = float(mean_abs.mean()) if used else float("nan")
-    reason = "" if sample.joint else "mean_l2 needs joint rows; the sample gives one law per channel"
+    reason = "" if actions.joint else "mean_l2 needs joint rows; the sample gives one law per channel"
     return Drift(
         **columns,
         channels_used=used,
         mean=mean,
         mean_l2=joint,
         mean_l2_interval=interval,
-        sample=sample.description,
+        sample=actions.description,
         assumes=(*assumes, *more),
         reason=reason,
     )
@@ -186,7 +134,7 @@ def drift_matrix(
         raise ExecSpecError(f"no metric {metric!r}; known: {', '.join(SEPARABLE + JOINT)}")
     maps = [spec.map for spec in specs]
     cores = [m._core for m in maps]
-    samples = list(sample) if _is_sequence_of_samples(sample) else [_as_sample(sample)]
+    samples = _as_samples(sample)
     if metric == "mean_l2":
         result = _core.mean_l2_matrix(cores, [s._core for s in samples], None, threads)
     else:
@@ -238,8 +186,9 @@ def _as_sample(sample: Any) -> ActionSample:
     return sample if isinstance(sample, ActionSample) else ActionSample(sample)
 
 
-def _is_sequence_of_samples(sample: Any) -> bool:
-    return isinstance(sample, list | tuple) and bool(sample) and all(isinstance(s, ActionSample) for s in sample)
+def _as_samples(samples: Any) -> list[ActionSample]:
+    listed = isinstance(samples, list | tuple) and bool(samples) and all(isinstance(s, ActionSample) for s in samples)
+    return list(samples) if listed else [_as_sample(samples)]
 
 
 def _conventions(x: Executable) -> Conventions | None:

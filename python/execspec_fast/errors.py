@@ -56,10 +56,10 @@ class ExecSpecError(Exception):
 class UnknownKeyError(ExecSpecError, KeyError):
     """A key was asked for that the checkpoint does not publish."""
 
-    def __init__(self, key: str, keys: Iterable[str], where: str) -> None:
+    def __init__(self, key: str, keys: Iterable[str], where: str, *, hint: str = "") -> None:
         self.key, self.keys = key, tuple(keys)
         listed = ", ".join(repr(k) for k in self.keys) or "none"
-        super().__init__(f"no key {key!r} in {where}; it publishes: {listed}")
+        super().__init__(f"no key {key!r} in {where}; it publishes: {listed}{hint}")
 
     def __str__(self) -> str:  # KeyError would print the repr of the message
         return str(self.args[0])
@@ -75,10 +75,15 @@ class AmbiguousKeyError(ExecSpecError, ValueError):
 
 
 class UnknownProfileError(ExecSpecError, KeyError):
-    """A profile name that no un-normalizer is registered under."""
+    """A profile name that no un-normalizer is registered under, or none at all where no file says one."""
 
-    def __init__(self, profile: str, profiles: Iterable[str]) -> None:
-        super().__init__(f"no profile {profile!r}; known profiles: {', '.join(sorted(profiles))}")
+    def __init__(self, profile: str | None, profiles: Iterable[str]) -> None:
+        choices = ", ".join(sorted(profiles))
+        super().__init__(
+            f"no profile {profile!r}; known profiles: {choices}"
+            if profile
+            else f"no file says whose un-normalizer runs; name one as PATH#KEY@PROFILE: {choices}"
+        )
 
     def __str__(self) -> str:
         return str(self.args[0])

@@ -12,19 +12,12 @@ from . import _core
 from .errors import MissingStatsError, ShapeMismatchError, StatsError
 from .ops import LIMIT, OpKind
 from .stats import NormStats
-from .unnormalizer import Unnormalizer
+from .unnormalizer import Executable, Unnormalizer
 
 Segment = tuple[float, float, float]  # lo, hi, mass; an atom where lo == hi
 Law = list[Segment] | tuple[float, float]  # uniform pieces in increasing order, or (mean, std) of a normal law
 
 LEVELS = {"min": 0.0, "q01": 0.01, "q10": 0.1, "q50": 0.5, "q90": 0.9, "q99": 0.99, "max": 1.0}
-
-
-class Executable(Protocol):
-    """Anything that compiles to maps: an `ExecSpec` or an `Unnormalizer`."""
-
-    @property
-    def map(self) -> Unnormalizer: ...
 
 
 class Published(Executable, Protocol):
@@ -55,7 +48,7 @@ class ActionSample:
     __slots__ = ("_core", "_laws", "count", "description", "dim", "excluded")
 
     def __init__(self, u: npt.ArrayLike, description: str = "actions", *, threads: int | None = None) -> None:
-        array = np.asarray(u)
+        array = np.asanyarray(u)
         if array.ndim < 1 or array.shape[-1] == 0:
             raise ShapeMismatchError(f"actions have shape {array.shape}; the last axis must hold the channels")
         rows = array.reshape(-1, array.shape[-1])
@@ -86,11 +79,11 @@ class ActionSample:
         excluded = _without_inverse(unnormalizer)
         table = np.array(unnormalizer.table())
         table["kind"][:, list(excluded)] = OpKind.IDENTITY
-        array = np.asarray(a)
+        array = np.asanyarray(a)
         if array.ndim < 1 or array.shape[-1] != unnormalizer.dim:
             raise ShapeMismatchError(f"actions have shape {array.shape}, the spec {unnormalizer.dim} channels")
         _check(array.reshape(-1, unnormalizer.dim))
-        u = Unnormalizer(table).inverse(np.asarray(array, np.float64))
+        u = Unnormalizer(table).inverse(array.astype(np.float64, copy=False))
         u[..., list(excluded)] = 0.0
         sample = cls(u, description)
         sample.excluded = excluded
@@ -191,9 +184,9 @@ def _draw(law: Law, count: int, rng: np.random.Generator) -> npt.NDArray[np.floa
 def _check(rows: npt.NDArray[Any]) -> None:
     if rows.shape[0] == 0:
         raise StatsError("no actions at all: a sample needs at least one row")
-    if rows.dtype.kind not in "fiu":
-        return  # the binding refuses it by name
-    bad = ~(np.abs(rows) <= LIMIT)
+    if rows.dtype.kind != "f" or rows.dtype.itemsize not in (4, 8):
+        return  # integers are finite, the binding refuses the rest by name
+    bad = ~(np.abs(rows) <= min(LIMIT, float(np.finfo(rows.dtype).max)))
     if bad.any():
         row, channel = (int(i) for i in np.argwhere(bad)[0])
         raise StatsError(
@@ -212,5 +205,7 @@ def _per_channel(stats: NormStats, names: Sequence[str]) -> npt.NDArray[np.float
     if missing:
         raise MissingStatsError(f"a sample from figures alone needs {missing[0]!r}; published: {', '.join(stats)}")
     if len(stats.shape) != 1:
-        raise ShapeMismatchError(f"figures per time step {stats.shape} make one sample per step; pass stats of one step")
+        raise ShapeMismatchError(
+            f"figures per time step {stats.shape} make one sample per step; pass stats of one step"
+        )
     return np.stack([stats[name] for name in names])

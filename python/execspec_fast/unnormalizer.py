@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,13 @@ from .errors import DTypeError, ShapeMismatchError
 from .ops import OpKind, OpTable
 
 DTypeChoice = Literal["native"] | npt.DTypeLike | None
+
+
+class Executable(Protocol):
+    """Anything that compiles to a map: an `ExecSpec`, or an `Unnormalizer` itself."""
+
+    @property
+    def map(self) -> Unnormalizer: ...
 
 
 class Unnormalizer:
@@ -29,9 +36,7 @@ class Unnormalizer:
 
     __slots__ = ("_core", "_table", "domain", "gripper")
 
-    def __init__(
-        self, table: OpTable, *, domain: Domain = UNBOUNDED, gripper: tuple[int, ...] | None = None
-    ) -> None:
+    def __init__(self, table: OpTable, *, domain: Domain = UNBOUNDED, gripper: tuple[int, ...] | None = None) -> None:
         self._table = ops.table(table)
         self.domain = domain
         self.gripper = gripper
@@ -128,7 +133,7 @@ class Unnormalizer:
         return scale, offset
 
     def then(self, stages: OpTable) -> Unnormalizer:
-        """This map followed by further stages (a client's gripper ops, a controller's clip)."""
+        """The map followed by further stages (a client's gripper ops, a controller's clip)."""
         return Unnormalizer(np.concatenate([self._table, stages]), domain=self.domain, gripper=self.gripper)
 
     def __repr__(self) -> str:
@@ -147,7 +152,10 @@ def _dtype_name(dtype: DTypeChoice) -> str | None:
         return None
     if isinstance(dtype, str) and dtype == "native":
         return "native"
-    name = np.dtype(dtype).name
+    try:
+        name = np.dtype(dtype).name
+    except TypeError:
+        name = str(dtype)
     if name not in ("float32", "float64"):
         raise DTypeError(f"dtype {name!r}: results are float32, float64 or 'native'")
     return name

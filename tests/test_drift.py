@@ -1,0 +1,209 @@
+"""Drift against exact rational arithmetic, its laws, and the matrix against the pairs."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import exact
+import numpy as np
+import pytest
+import strategies as own
+from execspec_fast import reference
+from execspec_fast.conventions import Conventions, declared
+from execspec_fast.domain import UNIT_INTERVAL, Domain
+from execspec_fast.drift import JOINT, SEPARABLE, drift, drift_matrix
+from execspec_fast.errors import ExecSpecError, ShapeMismatchError
+from execspec_fast.sample import ActionSample
+from execspec_fast.unnormalizer import Unnormalizer
+from hypothesis import given
+from hypothesis import strategies as st
+
+RELATIVE = 1e-13
+CANCELLED = 1e-30  # of the actions themselves: what double-double leaves when delta cancels altogether
+
+
+def close(got: float, want: Fraction, actions: Fraction) -> bool:
+    tolerance = Fraction(RELATIVE) * abs(want) + Fraction(CANCELLED) * actions + Fraction(own.TINY) * 4
+    return bool(np.isfinite(got)) and abs(Fraction(float(got)) - want) <= tolerance
+
+
+def reach(table: np.ndarray, u: np.ndarray) -> Fraction:
+    """The largest action, or term of one, that any arithmetic on these actions meets."""
+    p = np.where(np.isfinite(table["p"]), np.abs(table["p"]), 0.0)
+    return (Fraction(float(np.abs(u).max())) + 1) * (Fraction(float(p.max())) + 1)
+
+
+@st.composite
+def pairs(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    dim = draw(st.integers(1, 3))
+    return draw(own.op_tables(dim)), draw(own.op_tables(dim)), draw(own.samples(dim))
+
+
+@given(pairs())
+def test_every_metric_is_exact(case):
+    table_i, table_j, u = case
+    got = drift(Unnormalizer(table_i), Unnormalizer(table_j), u)
+    want = exact.drift(table_i, table_j, u)
+    actions = reach(table_i, u) + reach(table_j, u)
+    for name in ("mean_abs", "bias", "rms", "max"):
+        for d in range(u.shape[1]):
+            assert close(getattr(got, name)[d], want[name][d], actions), (name, d)
+    assert abs(got.mean_l2 - float(want["mean_l2"])) <= 1e-13 * float(want["mean_l2"]) + 1e-15 * float(actions)
+
+
+@given(pairs(), st.sampled_from([UNIT_INTERVAL, Domain(-0.5, 0.25, (-0.5, 0.0, 0.25), "table")]))
+def test_worst_case_is_exact(case, domain):
+    table_i, table_j, u = case
+    got = drift(Unnormalizer(table_i, domain=domain), Unnormalizer(table_j), u)
+    for d in range(u.shape[1]):
+        want = exact.worst_case(table_i, table_j, d, domain.lo, domain.hi, domain.points)
+        assert close(got.worst_case[d], want, reach(table_i, np.ones(1)) + reach(table_j, np.ones(1))), d
+
+
+NEARLY_EQUAL = {
+    "oft against openvla": (0.0, 1e-8, np.float64),
+    "openpi against openvla": (0.0, 1e-6, np.float64),
+    "a key against its float32 copy": (0.0, 0.0, np.float32),
+}
+HOSTILE = {
+    "ordinary": lambda rng: rng.normal(0, 0.6, 200),
+    "offset 1e6, spread 1e-3": lambda rng: 1e6 + rng.uniform(-1e-3, 1e-3, 200),
+    "all equal": lambda rng: np.full(200, 0.3),
+    "two values": lambda rng: rng.choice([-1.0, 1.0], 200),
+    "one row": lambda rng: np.array([0.7]),
+    "heavy ties": lambda rng: rng.choice([-1.0, -0.2, -0.2, 0.1, 1.0], 200),
+    "subnormal": lambda rng: rng.integers(-50, 50, 200) * own.TINY,
+}
+
+
+@pytest.mark.parametrize("data", HOSTILE)
+@pytest.mark.parametrize("keys", NEARLY_EQUAL)
+def test_nearly_equal_keys_keep_thirteen_digits(keys, data):
+    eps_i, eps_j, dtype = NEARLY_EQUAL[keys]
+    low, high = np.array([-0.0287, -0.8785714507102966, 0.1]), np.array([0.0283, 0.9375, 0.1000001])
+    u = np.stack([HOSTILE[data](np.random.default_rng(d)) for d in range(3)], axis=1)
+    fi = Unnormalizer.from_bounds(low, high, eps=eps_i)
+    fj = Unnormalizer.from_bounds(low.astype(dtype), high.astype(dtype), eps=eps_j)
+    got, want = drift(fi, fj, u), exact.drift(fi.table(), fj.table(), u)
+    for name in ("mean_abs", "bias", "rms", "max"):
+        worst = max(exact.relative_error(getattr(got, name)[d], want[name][d]) for d in range(3))
+        assert worst <= RELATIVE, (name, worst)
+
+
+def test_root_inside_far_data():
+    u = 1e6 + np.random.default_rng(0).uniform(-1e-3, 1e-3, (300, 1))
+    fi = Unnormalizer.from_bounds([-1.0], [1.0])
+    fj = Unnormalizer.from_bounds([-2.0 - 1e6], [2.0 - 1e6])  # delta = u - 1e6
+    got, want = drift(fi, fj, u), exact.drift(fi.table(), fj.table(), u)
+    assert got.bias[0] != got.mean_abs[0]
+    for name in ("mean_abs", "bias", "rms", "max"):
+        assert exact.relative_error(getattr(got, name)[0], want[name][0]) <= RELATIVE, name
+
+
+@given(pairs())
+def test_agrees_with_the_reference(case):
+    table_i, table_j, u = case
+    got, want = drift(Unnormalizer(table_i), Unnormalizer(table_j), u), reference.drift(table_i, table_j, u)
+    scale = float(reach(table_i, u) + reach(table_j, u))
+    for name in ("mean_abs", "bias", "rms", "max"):
+        np.testing.assert_allclose(getattr(got, name), want[name], rtol=1e-9, atol=1e-12 * scale)
+
+
+@given(pairs())
+def test_laws(case):
+    table_i, table_j, u = case
+    fi, fj = Unnormalizer(table_i), Unnormalizer(table_j)
+    d, back, same = drift(fi, fj, u), drift(fj, fi, u), drift(fi, fi, u)
+    for name in SEPARABLE:
+        assert not getattr(same, name).any(), name
+    np.testing.assert_array_equal(d.mean_abs, back.mean_abs)
+    np.testing.assert_array_equal(d.bias, -back.bias)
+    slack, tiny = 1 + 1e-12, 4 * own.TINY
+    assert (np.abs(d.bias) <= d.mean_abs * slack + tiny).all()
+    assert (d.mean_abs <= d.rms * slack + tiny).all()
+    assert (d.rms <= d.max * slack + tiny).all()
+
+
+@given(pairs(), st.integers(2, 4))
+def test_matrix_is_the_pairs_and_threads_change_no_bit(case, threads):
+    table_i, table_j, u = case
+    maps = [Unnormalizer(table_i), Unnormalizer(table_j)]
+    sample = ActionSample(u)
+    for metric in SEPARABLE + JOINT:
+        matrix = drift_matrix(maps, sample, metric, threads=1)
+        assert exact.same_bits(matrix, drift_matrix(maps, sample, metric, threads=threads))
+        for i in range(2):
+            for j in range(2):
+                np.testing.assert_array_equal(matrix[i, j], getattr(drift(maps[i], maps[j], sample), metric))
+
+
+def test_matrix_writes_out_and_takes_one_sample_per_row():
+    maps = [Unnormalizer.from_bounds([-1.0], [1.0]), Unnormalizer.from_bounds([-2.0], [2.0])]
+    samples = [ActionSample([[1.0]]), ActionSample([[0.5]])]
+    out = np.empty((2, 2, 1))
+    assert drift_matrix(maps, samples, out=out) is out
+    assert out[..., 0].tolist() == [[0.0, 1.0], [0.5, 0.0]]
+    with pytest.raises(ShapeMismatchError, match="one per intended spec"):
+        drift_matrix(maps, [samples[0]] * 3)
+    with pytest.raises(ShapeMismatchError, match=r"\(2, 2, 1\)"):
+        drift_matrix(maps, samples, out=np.empty((2, 2)))
+    with pytest.raises(ExecSpecError, match="median"):
+        drift_matrix(maps, samples, metric="median")
+
+
+def test_mean_leaves_out_known_grippers_and_says_when_none_is_known():
+    fi = Unnormalizer.from_bounds([-1.0, -1.0], [1.0, 1.0], mask=[True, False])
+    fj = Unnormalizer.from_bounds([-2.0, -3.0], [2.0, 3.0])
+    d = drift(fi, fj, [[1.0, 1.0]])
+    assert d.channels_used == (0,)
+    assert d.mean == d.mean_l2 == 1.0
+    assert drift_matrix([fi, fj], [[1.0, 1.0]], "mean")[0, 1] == 1.0
+    assert drift(fi, fj, [[1.0, 1.0]], channels=[0, 1]).mean == 1.5
+    unknown = Unnormalizer(fi.table())
+    assert any("gripper" in sentence for sentence in drift(unknown, unknown, [[1.0, 1.0]]).assumes)
+    with pytest.raises(ShapeMismatchError, match="channel 2"):
+        drift(fi, fj, [[1.0, 1.0]], channels=[2])
+
+
+def test_limits_clip_both_actions():
+    fi, fj = Unnormalizer.from_bounds([-1.0], [1.0]), Unnormalizer.from_bounds([-2.0], [2.0])
+    assert drift(fi, fj, [[0.75]], limits=(-1.0, 1.0)).mean_abs[0] == 0.25
+    assert drift(fi, fj, [[3.0]], limits=(-1.0, 1.0)).mean_abs[0] == 0.0
+
+
+def test_without_joint_rows_the_norm_is_an_interval():
+    fi, fj = Unnormalizer.from_bounds([-1.0] * 2, [1.0] * 2), Unnormalizer.from_bounds([-2.0] * 2, [2.0] * 2)
+    law = ActionSample.uniform(2)  # delta = u: E|u| = 1/2, E u^2 = 1/3
+    d = drift(fi, fj, law)
+    assert np.isnan(d.mean_l2)
+    assert d.reason
+    np.testing.assert_allclose(d.mean_l2_interval, (np.sqrt(0.5), np.sqrt(2 / 3)), rtol=1e-14)
+    drawn = drift(fi, fj, law.independent(20000))
+    assert d.mean_l2_interval[0] < drawn.mean_l2 < d.mean_l2_interval[1]
+    assert "independent" in drawn.sample
+
+
+class Spec:
+    """An executable with conventions."""
+
+    def __init__(self, unnormalizer: Unnormalizer, **facts: str) -> None:
+        self.map = unnormalizer
+        self.conventions = Conventions(**{name: declared(value, "test") for name, value in facts.items()})
+
+
+def test_declared_rotations_that_differ_give_nan_with_the_reason():
+    f = Unnormalizer.from_bounds([-1.0], [1.0])
+    euler, axis, silent = Spec(f, rotation="euler_xyz"), Spec(f, rotation="axis_angle"), Spec(f)
+    d = drift(euler, axis, [[0.5]])
+    assert np.isnan([d.mean, d.mean_l2, d.worst_case[0]]).all()
+    assert "rotation" in d.reason
+    assert drift(euler, silent, [[0.5]]).mean == 0.0
+    matrix = drift_matrix([euler, axis, silent], [[0.5]], "mean")
+    assert np.isnan(matrix).tolist() == [[False, True, False], [True, False, False], [False] * 3]
+
+
+def test_different_widths_are_refused():
+    one, two = Unnormalizer.from_bounds([-1.0], [1.0]), Unnormalizer.from_bounds([-1.0] * 2, [1.0] * 2)
+    for call in (lambda: drift(one, two, [[0.0]]), lambda: drift(one, one, [[0.0, 0.0]])):
+        with pytest.raises(ShapeMismatchError, match="2"):
+            call()

@@ -13,6 +13,7 @@ from execspec_fast.conventions import Conventions, declared
 from execspec_fast.domain import UNIT_INTERVAL, Domain
 from execspec_fast.drift import JOINT, SEPARABLE, drift, drift_matrix
 from execspec_fast.errors import ExecSpecError, ShapeMismatchError
+from execspec_fast.ops import OpKind, stage
 from execspec_fast.sample import ActionSample
 from execspec_fast.unnormalizer import Unnormalizer
 from hypothesis import given
@@ -49,6 +50,18 @@ def test_every_metric_is_exact(case):
         for d in range(u.shape[1]):
             assert close(getattr(got, name)[d], want[name][d], actions), (name, d)
     assert abs(got.mean_l2 - float(want["mean_l2"])) <= 1e-13 * float(want["mean_l2"]) + 1e-15 * float(actions)
+
+
+def test_squares_neither_underflow_nor_overflow():
+    for size in (1e-200, 1e140):
+        fi, fj = Unnormalizer.from_bounds([0.0, 0.0], [0.0, 0.0]), Unnormalizer.from_bounds([-size] * 2, [size] * 2)
+        d = drift(fi, fj, [[0.6, 0.8], [-0.6, -0.8]])  # delta = size * u
+        np.testing.assert_allclose(d.rms, [0.6 * size, 0.8 * size], rtol=1e-14)
+        assert d.mean_l2 == pytest.approx(size, rel=1e-14)
+    clipped = fj.then(stage(2, OpKind.CLIP, -1.0, 1.0))  # a clip that the sample never reaches changes nothing
+    tiny = Unnormalizer.from_bounds([-1e-200] * 2, [1e-200] * 2).then(stage(2, OpKind.CLIP, -1.0, 1.0))
+    assert drift(fi, tiny, [[0.6, 0.8]]).rms[0] == pytest.approx(0.6e-200, rel=1e-14)
+    assert drift(fi, clipped, [[0.6, 0.8]]).rms[0] == 1.0
 
 
 @given(pairs(), st.sampled_from([UNIT_INTERVAL, Domain(-0.5, 0.25, (-0.5, 0.0, 0.25), "table")]))

@@ -49,7 +49,7 @@ double bias(const AnyColumn& x, const PiecewiseMap& fi, const PiecewiseMap& fj) 
 template <class AnyColumn>
 double rms(const AnyColumn& x, const PiecewiseMap& fi, const PiecewiseMap& fj) {
     double largest = 0.0;
-    walk(fi, fj, first_cut, last_cut, [&](const Cut&, const Cut&, const Affine& delta) {
+    integrate_pieces(x, fi, fj, [&](const Place&, const Place&, const Affine& delta) {
         const Affine g = x.frame().local(delta);
         largest = std::max({largest, std::abs(g.scale.hi), std::abs(g.offset.hi)});
     });
@@ -122,11 +122,17 @@ inline double mean_l2(const Unnormalizer& i, const Unnormalizer& j, const Action
         double centre;
         std::vector<Line> lines;
     };
+    double largest = 0.0;
+    for (const std::size_t d : channels)
+        largest = std::max(largest, max_abs(std::get<Empirical>(sample.column(d)), i.map(d), j.map(d)));
+    if (largest == 0.0) return 0.0;
+    const int exponent = std::clamp(std::ilogb(largest), -500, 500);  // so that no square under- or overflows
     std::vector<Delta> deltas;
     for (const std::size_t d : channels) {
         Delta delta{d, std::get<Empirical>(sample.column(d)).frame().centre, {}};
         walk(i.map(d), j.map(d), first_cut, last_cut, [&](const Cut& from, const Cut&, const Affine& f) {
-            delta.lines.push_back({from, double(f.scale), double(f(dd(delta.centre)))});
+            const Affine g{scale_by_power(f.scale, -exponent), scale_by_power(f(dd(delta.centre)), -exponent)};
+            delta.lines.push_back({from, double(g.scale), double(g.offset)});
         });
         deltas.push_back(std::move(delta));
     }
@@ -145,7 +151,7 @@ inline double mean_l2(const Unnormalizer& i, const Unnormalizer& j, const Action
         }
         sum += dd(std::sqrt(square));
     }
-    return double(sum / dd(static_cast<double>(n)));
+    return std::ldexp(double(sum / dd(static_cast<double>(n))), exponent);
 }
 
 }  // namespace execspec

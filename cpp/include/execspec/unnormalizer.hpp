@@ -97,7 +97,7 @@ class Unnormalizer {
     }
 
   private:
-    static constexpr std::size_t block_rows = 256;
+    static constexpr std::size_t block_rows = 64;
 
     // One channel of a block of rows on its way through the ops, as float or as double.
     class Block {

@@ -1,0 +1,116 @@
+"""Figures out of JSON: what the readers of statistics share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ..conventions import UNKNOWN, Fact, declared
+from ..errors import FormatError, ShapeMismatchError
+from ..stats import FIGURES, BoolArray, FloatArray, NormStats
+from .published import FileRecord
+from .strict_json import escape
+from .tree import File
+
+ROUNDING = 1e-5
+"""Relative to the largest figure of a channel: copies closer than this differ by a float32 detour, not in meaning."""
+
+
+def read_stats(
+    file: File,
+    pointer: str,
+    group: Mapping[str, Any],
+    *,
+    mask: BoolArray | None = None,
+    count: int | None = None,
+    estimator: str | None = None,
+) -> NormStats:
+    """The figures of one JSON object, canonical names only; `null` counts as not published.
+
+    The estimator is of the quantiles, and dropped where there are none.
+
+    Raises:
+        FormatError: a figure that is no list of numbers, or figures of different shapes, with the place.
+    """
+    figures = {
+        name: numbers(file.error, f"{pointer}/{name}", group[name]) for name in FIGURES if group.get(name) is not None
+    }
+    if not any(name.startswith("q") for name in figures):
+        estimator = None
+    return make_stats(file.path, pointer, figures, mask=mask, count=count, estimator=estimator)
+
+
+def make_stats(file: str, pointer: str, figures: Mapping[str, FloatArray], **rest: Any) -> NormStats:
+    """`NormStats` of at least one channel; what is wrong with the shapes becomes a `FormatError` with the place."""
+    try:
+        stats = NormStats(figures, **rest)
+    except ShapeMismatchError as error:
+        raise FormatError(str(error), file=file, pointer=pointer) from None
+    if not stats.dim:
+        raise FormatError("figures of no channels", file=file, pointer=pointer)
+    return stats
+
+
+def numbers(fail: Callable[[str, str], FormatError], pointer: str, value: object) -> FloatArray:
+    """A list of numbers, or of rows of numbers, as float64; one number is a list of one.
+
+    `fail` makes the error to raise from a reason and the pointer; `File.error` is one.
+    """
+    items: list[Any] = value if isinstance(value, list) else [value]
+    rows = items if items and all(isinstance(item, list) for item in items) else [items]
+    if any(type(number) not in (int, float) for row in rows for number in row):
+        raise fail("expected a list of numbers, or of rows of numbers", pointer)
+    if len({len(row) for row in rows}) > 1:
+        raise fail("rows of different lengths", pointer)
+    return np.array(items, np.float64)
+
+
+def disagreement(a: NormStats, b: NormStats) -> dict[str, Any] | None:
+    """Evidence of the largest difference between two copies of the same statistics; None if they agree.
+
+    Figures that only one copy has, or that are not finite, do not count.
+    """
+    if a.shape != b.shape:
+        return {"shapes": [list(a.shape), list(b.shape)]}
+    shared = [name for name in a if name in b and np.isfinite(a[name]).all() and np.isfinite(b[name]).all()]
+    scale = np.max([np.abs(stats[name]) for stats in (a, b) for name in shared] or [np.zeros(a.shape)], axis=0)
+    cases: list[dict[str, Any]] = []
+    for name in shared:
+        with np.errstate(over="ignore"):
+            by = np.minimum(np.abs(a[name] - b[name]), np.finfo(np.float64).max)
+        if (by > ROUNDING * scale).any():
+            at = np.unravel_index(int(np.argmax(by)), by.shape)
+            values = [float(a[name][at]), float(b[name][at])]
+            cases.append({"figure": name, "channel": int(at[-1]), "difference": float(by[at]), "values": values})
+    return max(cases, key=lambda case: float(case["difference"]), default=None)
+
+
+def describe(evidence: Mapping[str, Any]) -> str:
+    """The evidence of a disagreement in words, to end a sentence."""
+    if "shapes" in evidence:
+        first, second = evidence["shapes"]
+        return f"shape {tuple(first)} against {tuple(second)}"
+    first, second = evidence["values"]
+    return (
+        f"largest difference {evidence['difference']:.4g}, "
+        f"{evidence['figure']} of channel {evidence['channel']}: {first:.6g} against {second:.6g}"
+    )
+
+
+def declared_at(file: File, document: object, *names: str) -> Fact[Any]:
+    """A value of a JSON document by the names on the way to it; unknown where the way ends or the value is null."""
+    for name in names:
+        document = document.get(name) if isinstance(document, dict) else None
+    return UNKNOWN if document is None else declared(document, f"{file.path}#/{'/'.join(map(escape, names))}")
+
+
+def record(file: File, ecosystem: str) -> FileRecord:
+    """The record of a file that was read."""
+    return FileRecord(file.path, "read", ecosystem, file.size, file.sha256)
+
+
+def unreadable(file: File, ecosystem: str, error: FormatError) -> FileRecord:
+    """The record of a file that belongs to a checkpoint and does not parse."""
+    return FileRecord(file.path, "unreadable", ecosystem, file.size, detail=str(error))

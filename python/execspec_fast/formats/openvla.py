@@ -1,0 +1,271 @@
+"""OpenVLA statistics: `{key: {"action": {q01, q99, mask, …}, "num_transitions": n}}`, and what forks make of them.
+
+The loader of openvla/openvla (`experiments/robot/openvla_utils.py`) lets a local `dataset_statistics.json` replace
+the `norm_stats` of `config.json`. Nora and Mantis publish the same layout as `norm_stats.json`, RoboVLMs one dataset
+per file, without a key: `dataset_statistics_<name>.json`. OpenVLA-OFT shares the layout and un-normalizes with
+another epsilon, and for ALOHA from other figures; its checkpoint does not say so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..conventions import Conventions, Fact, infer_gripper, inferred
+from ..errors import Finding, FormatError, MissingStatsError
+from ..stats import FIGURES, BoolArray
+from .figures import describe, disagreement, read_stats, record
+from .published import Checkpoint, FileRecord, Published
+from .strict_json import escape
+from .tree import File, Folder
+
+SIDE, CONFIG, KEYED, LOOSE = "dataset_statistics.json", "config.json", "norm_stats.json", "dataset_statistics_"
+PRECEDENCE = {SIDE: 0, CONFIG: 1, KEYED: 2}
+"""Which file replaces which; one dataset per file comes last."""
+
+OFT_FILES = re.compile(r"(?:action_head|proprio_projector)--.+|lora_adapter/.+")
+"""Files that OpenVLA-OFT saves beside its weights and OpenVLA does not."""
+
+
+@dataclass(frozen=True)
+class _Table:
+    """One file in this layout: its keys, in file order; none if it does not parse."""
+
+    name: str
+    keys: tuple[Published, ...]
+    findings: tuple[Finding, ...]
+    records: tuple[FileRecord, ...] = ()
+
+    @property
+    def precedence(self) -> int:
+        return PRECEDENCE.get(self.name, len(PRECEDENCE))
+
+
+def read(folder: Folder) -> Checkpoint | None:
+    """What the folder publishes in OpenVLA's layout; None if nothing in it has that layout."""
+    candidates = [name for name in folder.files if name in PRECEDENCE or re.fullmatch(LOOSE + r"[^/]+\.json", name)]
+    if not candidates:
+        return None
+    profile, alternatives = _profile(folder)
+    tables = [table for name in candidates if (table := _read_table(folder, name, profile, alternatives))]
+    if not tables:
+        return None
+    first = min(table.precedence for table in tables)
+    used = [table for table in tables if table.precedence == first]
+    lost = [table for table in tables if table.precedence > first]
+    findings = [finding for table in tables for finding in table.findings]
+    records = tuple(one for table in tables for one in table.records)
+    return Checkpoint(
+        path=folder.path,
+        ecosystem=str(profile.value).removesuffix("-minmax") if records else "",
+        keys=tuple(key for table in used for key in table.keys),
+        shadowed=tuple(key for table in lost for key in table.keys),
+        findings=(*findings, *_conflicts(folder, used[0], lost), *_fork(folder, used, profile)),
+        files=records,
+        repo=folder.repo,
+        revision=folder.revision,
+    )
+
+
+def _profile(folder: Folder) -> tuple[Fact[str], tuple[str, ...]]:
+    """The un-normalizer that runs, and others that could."""
+    saved = next((name for name in folder.files if OFT_FILES.fullmatch(name)), "")
+    named = _word("oft", folder)
+    if not saved and not named:
+        rule = "the layout is OpenVLA's, and neither the files nor the path say OpenVLA-OFT"
+        return inferred("openvla", rule), ("openvla-oft",)
+    rule = f"{saved} is a file that OpenVLA-OFT saves" if saved else f"the path says OFT: {named}"
+    aloha = _word("aloha", folder)
+    if aloha and not _word("libero", folder):
+        rule += f"; where its command line says aloha, as {aloha} does, it un-normalizes by min and max"
+        return inferred("openvla-oft-minmax", rule), ("openvla-oft",)
+    return inferred("openvla-oft", rule), ("openvla",)
+
+
+def _word(word: str, folder: Folder) -> str:
+    """The name that holds the word, of the repository or of the folder and its parent; empty if none does."""
+    names = [folder.repo] if folder.repo else folder.location.split("/")[-2:]
+    return next((name for name in names if re.search(rf"(?<![a-z]){word}(?![a-z])", name.lower())), "")
+
+
+def _read_table(folder: Folder, name: str, profile: Fact[str], alternatives: tuple[str, ...]) -> _Table | None:
+    """The keys of one file; None if it holds something else."""
+    file = folder.files[name]
+    try:
+        entries = _entries(folder, name, file.json())
+    except FormatError as error:
+        return _broken(folder, name, error) if _holds_statistics(file) else None
+    if not entries:
+        return None
+    keys, findings = [], []
+    for key, (pointer, entry) in entries.items():
+        target = f"{folder.path}#{key}"
+        try:
+            keys.append(_published(file, key, pointer, entry, profile, alternatives))
+        except (FormatError, MissingStatsError) as error:
+            code, at = ("S6", error.pointer) if isinstance(error, FormatError) else ("S1", pointer)
+            fix = "Repair or recompute the statistics of this key; the other keys are not affected."
+            findings.append(Finding(code, "error", target, f"{file.path}#{at}", str(error), fix=fix))
+            continue
+        unread = sorted(figure for figure in entry["action"] if figure not in (*FIGURES, "mask"))
+        if unread:
+            message = f"the action block has {', '.join(map(repr, unread))}, which no un-normalizer reads"
+            fix = "Compare with the names that are read: " + ", ".join(FIGURES) + "."
+            findings.append(Finding("K4", "note", target, f"{file.path}#{pointer}/action", message, fix=fix))
+    return _Table(name, tuple(keys), tuple(findings), (record(file, str(profile.value).removesuffix("-minmax")),))
+
+
+def _holds_statistics(file: File) -> bool:
+    """Whether a file that does not parse must have held statistics: by its name, or `config.json` by a word in it."""
+    if file.name != CONFIG:
+        return True
+    try:
+        return b'"norm_stats"' in file.read()
+    except FormatError:
+        return False
+
+
+def _broken(folder: Folder, name: str, error: FormatError) -> _Table:
+    finding = Finding(
+        "S1",
+        "error",
+        folder.path,
+        f"{error.file}#{error.pointer}",
+        f"the statistics cannot be read: {error}",
+        fix=f"Fetch or recompute {name}; without it no key of this checkpoint is certain.",
+    )
+    return _Table(name, (), (finding,))
+
+
+def _entries(folder: Folder, name: str, document: Any) -> Mapping[str, tuple[str, Any]]:
+    """Key to JSON pointer and entry; empty for another layout."""
+    pointer = ""
+    if name == CONFIG or (name == KEYED and isinstance(document, dict) and "norm_stats" in document):
+        pointer = "/norm_stats"
+        document = document.get("norm_stats") if isinstance(document, dict) else None
+    if not isinstance(document, dict):
+        return {}
+    if name != CONFIG and isinstance(document.get("action"), dict):
+        entries = {name.removeprefix(LOOSE).removesuffix(".json"): (pointer, document)}
+    else:
+        entries = {key: (f"{pointer}/{escape(key)}", entry) for key, entry in document.items()}
+    blocks = [entry.get("action") for _, entry in entries.values() if isinstance(entry, dict)]
+    return entries if any(isinstance(block, dict) and not _is_octo(folder, block) for block in blocks) else {}
+
+
+def _is_octo(folder: Folder, block: Mapping[str, Any]) -> bool:
+    """Octo names its quantiles p01 and p99, reads mean and std by default, and often publishes no mask."""
+    if "p01" in block:
+        return True
+    return "mask" not in block and (not {"min", "q01"} & set(block) or bool(_word("octo", folder)))
+
+
+def _published(
+    file: File, key: str, pointer: str, entry: Any, profile: Fact[str], alternatives: tuple[str, ...]
+) -> Published:
+    block = entry.get("action") if isinstance(entry, dict) else None
+    if not isinstance(block, dict):
+        raise file.error("the key has no `action` block", pointer)
+    count = entry.get("num_transitions")
+    if count is not None and (type(count) is not int or count < 0):
+        raise file.error(f"expected a number of transitions, found {count!r}", f"{pointer}/num_transitions")
+    inside = f"{pointer}/action"
+    stats = read_stats(
+        file,
+        inside,
+        block,
+        mask=_mask(file, f"{inside}/mask", block["mask"]) if "mask" in block else None,
+        count=count,
+        estimator="np.quantile" if count is not None else None,
+    )
+    places = {"stats": inside, "mask": f"{inside}/mask", "count": f"{pointer}/num_transitions"}
+    present = {"stats": True, "mask": stats.mask is not None, "count": count is not None}
+    return Published(
+        key,
+        stats,
+        profile,
+        alternatives,
+        conventions=Conventions(gripper=infer_gripper(stats)),
+        sources={name: file.source(place) for name, place in places.items() if present[name]},
+    )
+
+
+def _mask(file: File, pointer: str, value: Any) -> BoolArray:
+    if not isinstance(value, list) or any(type(v) not in (bool, int) or v not in (0, 1) for v in value):
+        raise file.error("expected a mask, a list of true and false (or 1 and 0)", pointer)
+    return np.array(value, np.bool_)
+
+
+def _conflicts(folder: Folder, used: _Table, lost: list[_Table]) -> Iterator[Finding]:
+    """What the files that are not read say of the same keys, and the keys that only they have."""
+    keys = {published.key: published for published in used.keys}
+    for table in lost:
+        pointer = folder.files[table.name].path
+        for other in table.keys:
+            evidence = _difference(keys[other.key], other) if other.key in keys else None
+            if evidence:
+                yield Finding(
+                    "P2",
+                    "warning",
+                    f"{folder.path}#{other.key}",
+                    str(other.sources["stats"]),
+                    f"{table.name} and {used.name} disagree, and the loader reads {used.name}: {_in_words(evidence)}",
+                    evidence,
+                    f"Find out which of the two the policy was trained with, and remove the key from {table.name}.",
+                )
+        more = [other.key for other in table.keys if other.key not in keys]
+        if more:
+            yield Finding(
+                "P2",
+                "note",
+                folder.path,
+                pointer,
+                f"{table.name} has {len(more)} more keys, which a loader uses if it does not find {used.name}",
+                {"keys": more},
+                f"Keep {used.name} with the weights wherever they are copied.",
+            )
+
+
+def _difference(used: Published, other: Published) -> dict[str, Any] | None:
+    evidence = disagreement(used.stats, other.stats)
+    if evidence:
+        return evidence
+    masks = [None if p.stats.mask is None else p.stats.mask.tolist() for p in (used, other)]
+    return {"masks": masks} if masks[0] != masks[1] else None
+
+
+def _in_words(evidence: Mapping[str, Any]) -> str:
+    return "mask {} against {}".format(*evidence["masks"]) if "masks" in evidence else describe(evidence)
+
+
+def _fork(folder: Folder, used: list[_Table], profile: Fact[str]) -> Iterator[Finding]:
+    """What a fork of OpenVLA does with these files that OpenVLA does not."""
+    if used[0].name == CONFIG and any(OFT_FILES.fullmatch(name) for name in folder.files):
+        yield Finding(
+            "S1",
+            "warning",
+            folder.path,
+            folder.files[CONFIG].path,
+            f"a fine-tuned checkpoint without {SIDE}: the keys of {CONFIG} are those of its base model",
+            fix=f"Fetch {SIDE} of the fine-tuning run; it is saved beside the weights.",
+        )
+    masked = {key.key: channels for table in used for key in table.keys if (channels := _masked(key))}
+    if used[0].name == KEYED and _word("nora", folder) and masked:
+        yield Finding(
+            "T4",
+            "note",
+            folder.path,
+            folder.files[KEYED].path,
+            f"Nora's decoder does not use the mask: it scales the masked channels too, on {len(masked)} keys",
+            {"keys": masked},
+            "Compare the gripper that this checkpoint emits with what the robot expects; closed, 0, decodes to 0.5.",
+        )
+
+
+def _masked(published: Published) -> list[int]:
+    mask = published.stats.mask
+    return [] if mask is None else [d for d, on in enumerate(mask) if not on]

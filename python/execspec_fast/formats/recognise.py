@@ -1,0 +1,152 @@
+"""Names for files that no reader took: what each is, and why it is not audited.
+
+The first bytes tell pickles and LFS pointers, whatever the name says; then the name; then small JSON is looked into,
+so that statistics of an ecosystem we cannot read yet are never passed over as if they were none.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from ..errors import FormatError
+from ..stats import FIGURES
+from .published import FileRecord
+from .robosuite import is_controller
+from .tree import File, Folder
+
+HEAD = 256
+"""Bytes that tell a pickle, a torch archive and an LFS pointer."""
+
+LOOKED_INTO = 1 << 20
+"""Bytes of the largest JSON file that is parsed only to be named."""
+
+NOT_METADATA, NOT_YET, WEIGHTS, PICKLE = "not metadata", "ecosystem not supported yet", "weights", "unauditable: pickle"
+
+_LFS = b"version https://git-lfs"
+_PICKLED = re.compile(rb"\x80[\x02-\x05]|PK\x03\x04.{0,200}data\.pkl", re.DOTALL)
+"""A pickle of protocol 2 to 5, or a torch archive, whose first member is one."""
+
+_HIDDEN = re.compile(r"(?:.*/)?\.(?:git|cache/huggingface)/.*")
+
+_GROOT = re.compile(r"(?:meta/)?(?:modality|relative_stats)\.json|experiment_cfg/.*")
+"""Beside these, a dataset's statistics are GR00T's."""
+
+_NAMES: tuple[tuple[str, str, str, str], ...] = (
+    (r".*(?:stat|norm)[^/]*\.(?:pkl|pickle|pt|pth|joblib)", PICKLE, "", "statistics, by the name"),
+    (r".*\.(?:pkl|pickle|pt|pth|ckpt|joblib)", PICKLE, "", "loading it would run code"),
+    (r".*\.(?:safetensors|gguf|onnx|msgpack|tflite|engine)", WEIGHTS, "", ""),
+    (r".*\.(?:parquet|arrow|npy|npz|csv|h5|hdf5|tfrecord[^/]*|mp4|avi|png|jpe?g|gif|webp)", NOT_METADATA, "", "data"),
+    (r".*\.(?:md|txt|rst|html|pdf|log|py|sh|ipynb|toml)", NOT_METADATA, "", "text or code"),
+    (r".*\.(?:zip|tar|gz|xz|zst|7z)", NOT_METADATA, "", "archive, not looked into"),
+    (r".*\.index\.json", NOT_METADATA, "", "index of weights"),
+    (r"(?:.*/)?(?:[^/]*token[^/]*|vocab|merges)\.(?:json|model)", NOT_METADATA, "", "tokenizer"),
+    (r"(?:.*/)?(?:episodes|tasks)\.jsonl", NOT_METADATA, "lerobot", "index of a dataset"),
+    (r"(?:.*/)?(?:relative_stats|embodiment_id)\.json", NOT_YET, "gr00t", ""),
+)
+"""Path, status, ecosystem and detail; the first that fits counts."""
+
+
+def recognise(file: File, folder: Folder) -> FileRecord:
+    """The record of a file that no reader of its folder took. Never raises, and never loads a pickle."""
+    try:
+        status, ecosystem, detail = _what(file, folder)
+    except FormatError as error:
+        status, ecosystem, detail = "unreadable", "", str(error)
+    return FileRecord(file.path, status, ecosystem, file.size, detail=detail)
+
+
+def _what(file: File, folder: Folder) -> tuple[str, str, str]:
+    """Status, ecosystem and detail."""
+    if file.problem:
+        status, _, detail = file.problem.partition(": ")
+        return status, "", detail
+    if not file.size:
+        return "empty", "", ""
+    if _HIDDEN.fullmatch(file.path):
+        return NOT_METADATA, "", "bookkeeping of git or of a download"
+    head = file.head(HEAD)
+    if head.startswith(_LFS):
+        return "lfs pointer", "", "the content was not fetched: git lfs pull"
+    for path, status, ecosystem, detail in _NAMES:
+        if re.fullmatch(path, file.path, re.IGNORECASE | re.DOTALL):
+            return status, ecosystem, detail
+    if _PICKLED.match(head):
+        return PICKLE, "", "by its first bytes; loading it would run code"
+    if re.search(r"\.jsonl?$", file.path, re.IGNORECASE):
+        return _what_json(file, folder)
+    if file.name.lower().endswith((".yaml", ".yml")) and b"robot_description_path:" in file.head(LOOKED_INTO):
+        return "controller", "polymetis", "robot model and joint limits"
+    return NOT_METADATA, "", "no file that holds statistics, by its name"
+
+
+def _what_json(file: File, folder: Folder) -> tuple[str, str, str]:
+    if file.size > LOOKED_INTO:
+        return NOT_METADATA, "", f"JSON of more than {LOOKED_INTO} bytes, not looked into"
+    documents = file.json_lines() if file.name.lower().endswith("l") else [file.json()]
+    document = documents[0] if documents else None
+    if is_controller(document):
+        return "controller", "robosuite", ""
+    figures = any("action" in key and _has_figures(block) for node in _objects(document) for key, block in node.items())
+    ecosystem = _foreign(document, file.name)
+    if figures and any(_GROOT.fullmatch(name) for name in folder.files):
+        ecosystem = "gr00t"
+    if ecosystem:
+        starvla = ecosystem == "gr00t" and "starvla" in folder.location.lower()  # takes over GR00T's modality files
+        return NOT_YET, "starvla" if starvla else ecosystem, ""
+    if figures:
+        return NOT_METADATA, "", "figures in a layout that no loader reads"
+    match document:
+        case {"normalization_mapping": _} | {"policy": {"normalization_mapping": _}}:
+            return NOT_METADATA, "lerobot", "settings of a policy; its figures are elsewhere"
+        case {"codebase_version": _}:
+            return NOT_METADATA, "lerobot", "description of a dataset"
+    names = ", ".join(map(repr, list(document)[:4])) if isinstance(document, dict) else type(document).__name__
+    return NOT_METADATA, "", f"no statistics in it, but {names}"
+
+
+def _foreign(document: Any, name: str) -> str:
+    """The ecosystem whose statistics or layout a document holds and that has no reader; empty if none is known."""
+    match document:
+        case {"action_mean": _, "qpos_mean": _}:
+            return "act"
+        case {"out_ori_act": _}:
+            return "vla0"
+        case {"__fingerprints__": _}:
+            return "gr00t"
+        case {"processor_class": str(processor)} if processor.startswith("Gr00t"):
+            return "gr00t"
+        case {"processor_class": str(processor), "statistics": _} if processor.startswith("SpatialVLA"):
+            return "spatialvla"
+        case {"action": {"mean": list(), "std": list()}} if name.startswith("dataset_statistics"):
+            return "octo"
+    for entry in document.values() if isinstance(document, dict) else ():
+        match entry:
+            case {"state_mean": _, "state_std": _}:
+                return "rdt"
+            case {"statistics": _, "modalities": _}:
+                return "gr00t"
+            case {"action": {"mean": list(), "std": list()}} if name.startswith("dataset_statistics"):
+                return "octo"
+            case {"action": dict(groups)} if any(map(_has_figures, groups.values())):
+                return "gr00t"
+            case dict() if any(isinstance(slot, dict) and {"start", "end"} <= set(slot) for slot in entry.values()):
+                return "gr00t"
+    return ""
+
+
+def _has_figures(block: Any) -> bool:
+    return isinstance(block, dict) and len(block.keys() & set(FIGURES)) > 1
+
+
+def _objects(document: Any) -> Iterator[dict[str, Any]]:
+    """Every JSON object of a document, itself included."""
+    pending = [document]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, dict):
+            yield node
+            pending.extend(node.values())
+        elif isinstance(node, list):
+            pending.extend(x for x in node if isinstance(x, (dict, list)))

@@ -1,0 +1,266 @@
+"""OpenVLA's layout: which file wins, which un-normalizer runs, and one bad key spoils no other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from execspec_fast.formats.openvla import read
+from execspec_fast.formats.published import Checkpoint
+from execspec_fast.formats.tree import Tree
+
+MASK = [True, True, False]
+
+
+def action(shift: float = 0.0, mask: Any = MASK, **more: Any) -> dict[str, Any]:
+    figures = {
+        "mean": [0.0, 0.1, 0.5],
+        "std": [0.2, 0.3, 0.4],
+        "min": [-1.0, -2.0, 0.0],
+        "max": [1.0, 2.0, 1.0],
+        "q01": [-0.5 + shift, -1.0, 0.0],
+        "q99": [0.5, 1.0, 1.0],
+        "mask": mask,
+    }
+    return {"action": figures | more, "proprio": {"mean": [0.0]}, "num_transitions": 1000, "num_trajectories": 10}
+
+
+def without(entry: dict[str, Any], *figures: str) -> dict[str, Any]:
+    return entry | {"action": {name: value for name, value in entry["action"].items() if name not in figures}}
+
+
+def checkpoint(folder: Path, files: Mapping[str, Any]) -> Checkpoint | None:
+    """What the reader makes of a folder with these files: JSON, or text as it is."""
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content if isinstance(content, str) else json.dumps(content))
+    (one,) = Tree(folder).folders
+    return read(one)
+
+
+def found(folder: Path, files: Mapping[str, Any]) -> Checkpoint:
+    result = checkpoint(folder, files)
+    assert result is not None
+    return result
+
+
+def test_config_keys_with_figures_sources_and_conventions(tmp_path: Path) -> None:
+    config = {"model_type": "openvla", "norm_stats": {"bridge/orig": action(), "fractal": action(0.25)}}
+    result = found(tmp_path, {"config.json": config})
+    first, second = result.keys
+    assert (result.ecosystem, first.key, second.key) == ("openvla", "bridge/orig", "fractal")
+    assert second.stats["q01"].tolist() == [-0.25, -1.0, 0.0]
+    assert set(first.stats) == {"mean", "std", "min", "max", "q01", "q99"}
+    assert first.stats.mask is not None
+    assert first.stats.mask.tolist() == MASK
+    assert (first.stats.count, first.stats.estimator) == (1000, "np.quantile")
+    assert (first.profile.value, first.profile.status) == ("openvla", "inferred")
+    assert first.alternatives == ("openvla-oft",)
+    assert (first.conventions.gripper.value, first.conventions.gripper.status) == ((2,), "inferred")
+    assert {name: str(place) for name, place in first.sources.items()} == {
+        "stats": "config.json#/norm_stats/bridge~1orig/action",
+        "mask": "config.json#/norm_stats/bridge~1orig/action/mask",
+        "count": "config.json#/norm_stats/bridge~1orig/num_transitions",
+    }
+    assert [(record.path, record.status) for record in result.files] == [("config.json", "read")]
+    assert result.findings == ()
+
+
+def test_side_file_replaces_the_config_and_says_what_is_lost_with_it(tmp_path: Path) -> None:
+    config = {"norm_stats": {"bridge": action(), "kuka": action()}}
+    result = found(tmp_path, {"config.json": config, "dataset_statistics.json": {"my_robot": action(0.1)}})
+    assert [key.key for key in result.keys] == ["my_robot"]
+    assert [key.key for key in result.shadowed] == ["bridge", "kuka"]
+    (finding,) = result.findings
+    assert (finding.code, finding.severity, finding.evidence["keys"]) == ("P2", "note", ["bridge", "kuka"])
+
+
+def test_same_key_in_both_files_must_agree(tmp_path: Path) -> None:
+    config = {"norm_stats": {"same": action(), "shifted": action(), "masked": action()}}
+    side = {"same": action(), "shifted": action(0.125), "masked": action(mask=[True, True, True])}
+    result = found(tmp_path, {"config.json": config, "dataset_statistics.json": side})
+    shifted, masked = result.findings
+    assert (shifted.code, shifted.severity, shifted.target) == ("P2", "warning", ".#shifted")
+    assert shifted.evidence["figure"] == "q01"
+    assert shifted.evidence["channel"] == 0
+    assert shifted.evidence["difference"] == 0.125
+    assert masked.evidence == {"masks": [[True, True, True], MASK]}
+
+
+def test_broken_side_file_hides_the_config_all_the_same(tmp_path: Path) -> None:
+    """The loader stops at it, or, lenient, reads it: the config's keys are in no case what runs."""
+    side = json.dumps({"my_robot": action()}).replace("0.1", "NaN", 1)
+    result = found(tmp_path, {"config.json": {"norm_stats": {"bridge": action()}}, "dataset_statistics.json": side})
+    assert result.keys == ()
+    assert [key.key for key in result.shadowed] == ["bridge"]
+    assert (result.findings[0].code, result.findings[0].severity) == ("S1", "error")
+    assert "NaN is not a JSON value" in result.findings[0].message
+    assert result.findings[0].pointer == "dataset_statistics.json#/my_robot/action/mean/1"
+    assert "dataset_statistics.json" not in [record.path for record in result.files]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("dataset_statistics.json", '{"k": 1, "k": 2}'),
+        ("dataset_statistics.json", "version https://git-lfs.github.com/spec/v1"),
+        ("norm_stats.json", ""),
+        ("config.json", '{"norm_stats": {"k": {"action": {"q01": [NaN]}}}}'),
+    ],
+)
+def test_statistics_that_do_not_parse_are_an_error_of_no_ecosystem(tmp_path: Path, name: str, content: str) -> None:
+    result = found(tmp_path, {name: content})
+    assert (result.ecosystem, result.keys, result.files) == ("", (), ())
+    assert [(finding.code, finding.severity) for finding in result.findings] == [("S1", "error")]
+
+
+@pytest.mark.parametrize(
+    ("block", "pointer", "reason"),
+    [
+        (action(q01=[0.0, 0.0]), "/bad/action", "share one shape"),
+        (action(q01=["0", "0", "0"]), "/bad/action/q01", "numbers"),
+        (action(q01=[[0.0, 0.0, 0.0], [0.0]]), "/bad/action/q01", "different lengths"),
+        (action(mask=["yes", "yes", "no"]), "/bad/action/mask", "mask"),
+        (action(mask=[1.0, 1.0, 0.0]), "/bad/action/mask", "mask"),
+        (action(mask=[2, 1, 0]), "/bad/action/mask", "mask"),
+        (action(mask=[True]), "/bad/action", "mask"),
+        (action() | {"num_transitions": "many"}, "/bad/num_transitions", "number of transitions"),
+        ({"action": {"mask": MASK}}, "/bad", "no figures"),
+        ({"actions": {}}, "/bad", "no `action` block"),
+        ([], "/bad", "no `action` block"),
+    ],
+)
+def test_bad_key_is_reported_with_its_place_and_spoils_no_other(
+    tmp_path: Path, block: Any, pointer: str, reason: str
+) -> None:
+    result = found(tmp_path, {"dataset_statistics.json": {"good": action(), "bad": block, "last": action()}})
+    assert [key.key for key in result.keys] == ["good", "last"]
+    (finding,) = result.findings
+    code = "S1" if reason == "no figures" else "S6"
+    assert (finding.code, finding.severity, finding.target) == (code, "error", ".#bad")
+    assert finding.pointer == f"dataset_statistics.json#{pointer}"
+    assert reason in finding.message
+
+
+def test_mask_may_be_numbers_and_may_be_missing(tmp_path: Path) -> None:
+    entries = {"numbers": action(mask=[1, 1, 0]), "none": without(action(), "mask")}
+    numbers, none = found(tmp_path, {"norm_stats.json": entries}).keys
+    assert numbers.stats.mask is not None
+    assert numbers.stats.mask.tolist() == MASK
+    assert none.stats.mask is None
+
+
+def test_key_with_bounds_only_is_published(tmp_path: Path) -> None:
+    aloha = {"action": {"max": [1.0, 2.0], "min": [0.0, -2.0]}}
+    both, bounds = found(tmp_path, {"norm_stats.json": {"bridge": action(), "aloha": aloha}}).keys
+    assert both.key == "bridge"
+    assert set(bounds.stats) == {"min", "max"}
+    assert (bounds.stats.count, bounds.stats.estimator) == (None, None)
+    assert np.array_equal(bounds.stats["min"], [0.0, -2.0])
+
+
+def test_one_dataset_per_file_is_named_by_the_file(tmp_path: Path) -> None:
+    files = {f"dataset_statistics_{name}.json": without(action(), "mask") for name in ("bridge", "google")}
+    result = found(tmp_path, files)
+    assert [key.key for key in result.keys] == ["bridge", "google"]
+    assert str(result.keys[0].sources["stats"]) == "dataset_statistics_bridge.json#/action"
+    single = found(tmp_path / "single", {"dataset_statistics.json": action()})
+    assert [key.key for key in single.keys] == ["dataset_statistics"]
+
+
+@pytest.mark.parametrize(
+    ("folder", "extra", "profile", "alternatives"),
+    [
+        ("openvla-7b", "", "openvla", ("openvla-oft",)),
+        ("soft-robot", "", "openvla", ("openvla-oft",)),
+        ("oft/mine/alone", "", "openvla", ("openvla-oft",)),
+        ("my-oft-run/step-5000", "", "openvla-oft", ("openvla",)),
+        ("openvla-7b-oft-finetuned-libero-10", "", "openvla-oft", ("openvla",)),
+        ("run1", "action_head--150000_checkpoint.pt", "openvla-oft", ("openvla",)),
+        ("run1", "proprio_projector--150000_checkpoint.pt", "openvla-oft", ("openvla",)),
+        ("run1", "lora_adapter/adapter_config.json", "openvla-oft", ("openvla",)),
+        ("oft-aloha-fold", "", "openvla-oft-minmax", ("openvla-oft",)),
+        ("oft-aloha-and-libero", "", "openvla-oft", ("openvla",)),
+        ("openvla-aloha", "", "openvla", ("openvla-oft",)),
+    ],
+)
+def test_profile_is_inferred_by_a_rule_in_words(
+    tmp_path: Path, folder: str, extra: str, profile: str, alternatives: tuple[str, ...]
+) -> None:
+    files = {"dataset_statistics.json": {"k": action()}} | ({extra: "{}"} if extra else {})
+    result = found(tmp_path / folder, files)
+    (key,) = result.keys
+    assert (key.profile.value, key.profile.status, key.alternatives) == (profile, "inferred", alternatives)
+    assert result.ecosystem == profile.removesuffix("-minmax")
+    assert profile == "openvla" or (extra or folder.split("/")[0]) in key.profile.why
+
+
+def test_fine_tuned_checkpoint_that_lost_its_side_file(tmp_path: Path) -> None:
+    files = {"config.json": {"norm_stats": {"bridge": action()}}, "action_head--1_checkpoint.pt": "x"}
+    (finding,) = found(tmp_path, files).findings
+    assert (finding.code, finding.severity) == ("S1", "warning")
+    assert "dataset_statistics.json" in finding.message
+
+
+def test_decoder_that_does_not_use_the_mask(tmp_path: Path) -> None:
+    entries = {"norm_stats.json": {"k": action(), "all": action(mask=[True] * 3)}}
+    (finding,) = found(tmp_path / "nora", entries).findings
+    assert (finding.code, finding.severity, finding.evidence["keys"]) == ("T4", "note", {"k": [2]})
+    assert found(tmp_path / "mantis", entries).findings == ()
+
+
+def test_figure_under_another_name_is_pointed_out(tmp_path: Path) -> None:
+    entry = without(action(quantile_01=[0.0, 0.0, 0.0]), "q01")
+    (finding,) = found(tmp_path, {"dataset_statistics.json": {"k": entry}}).findings
+    assert (finding.code, finding.severity) == ("K4", "note")
+    assert "'quantile_01'" in finding.message
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"config.json": {"model_type": "llama"}},
+        {"config.json": "{"},
+        {"config.json": {"norm_stats": None}},
+        {"config.json": {"norm_stats": {}}},
+        {"norm_stats.json": {"norm_stats": {"state": {"mean": [0.0]}, "actions": {"mean": [0.0]}}}},
+        {"dataset_statistics.json": []},
+        {"dataset_statistics.json": {"bridge": {"action": {"p01": [0.0], "p99": [1.0], "mask": [True]}}}},  # Octo
+        {"dataset_statistics.json": {"bridge": {"action": {"mean": [0.0], "std": [1.0]}}}},  # Octo
+        {"dataset_statistics.json": {"action": {"mean": [0.0], "std": [1.0]}}},  # Octo
+        {"stats.json": {"k": action()}},
+    ],
+)
+def test_other_layouts_are_left_to_others(tmp_path: Path, files: dict[str, Any]) -> None:
+    assert checkpoint(tmp_path, files) is None
+
+
+def test_config_that_must_not_be_opened_is_left_to_others(tmp_path: Path) -> None:
+    (tmp_path / "config.json").symlink_to("/etc/passwd")
+    assert checkpoint(tmp_path, {}) is None
+
+
+def test_unkeyed_statistics_without_a_mask_below_octo_are_octos(tmp_path: Path) -> None:
+    files = {"dataset_statistics.json": without(action(), "mask")}
+    assert checkpoint(tmp_path / "octo-small", files) is None
+    assert checkpoint(tmp_path / "small", files) is not None
+
+
+def test_real_registry(shared_registry: Path) -> None:
+    results = {one.path: result for one in Tree(shared_registry).folders if (result := read(one))}
+    counts = {path: (result.ecosystem, len(result.keys), len(result.shadowed)) for path, result in results.items()}
+    assert counts == {
+        "openvla/openvla-7b-config": ("openvla", 25, 0),
+        "openvla-oft/openvla-7b-oft-finetuned-libero-10": ("openvla-oft", 1, 25),
+        "nora/nora-norm-stats": ("openvla", 28, 0),
+        "mantis/mantis-norm-stats": ("openvla", 32, 0),
+        "robovlms/oxe_dataset_stats": ("openvla", 2, 0),
+    }
+    severe = [finding for result in results.values() for finding in result.findings if finding.severity != "note"]
+    assert severe == []
+    assert all(key.conventions.gripper.value == (6,) for key in results["openvla/openvla-7b-config"].keys)

@@ -66,12 +66,12 @@ class UnknownKeyError(ExecSpecError, KeyError):
 
 
 class AmbiguousKeyError(ExecSpecError, ValueError):
-    """No key was given and the checkpoint (or action file) publishes more than one; `syntax` names one."""
+    """What was asked for fits more than one key of a checkpoint (or action file); `syntax` names one."""
 
     def __init__(self, keys: Iterable[str], where: str, syntax: str = "PATH#KEY") -> None:
         self.keys = tuple(keys)
         listed = ", ".join(repr(k) for k in self.keys)
-        super().__init__(f"{where} publishes {len(self.keys)} keys and none was named; name one as {syntax}: {listed}")
+        super().__init__(f"{where}: {len(self.keys)} keys fit, none is taken by guess; name one as {syntax}: {listed}")
 
 
 class UnknownProfileError(ExecSpecError, KeyError):

@@ -94,7 +94,8 @@ class ActionSample:
         """The physical actions behind the published figures, normalized by `spec`'s exact inverse.
 
         Uniform between published quantiles (min, q01, …, max), with the mass the levels leave; if min or max is
-        missing, the tail's mass is spread inside. Channels with mean and std alone are normal.
+        missing, the tail's mass is spread inside. What lies outside the spec's domain is moved to its end. Channels
+        with mean and std alone are normal.
 
         Raises:
             MissingStatsError: neither two quantiles nor mean and std.
@@ -114,7 +115,8 @@ class ActionSample:
             if (np.diff(values[:, d]) < 0).any():
                 listed = ", ".join(f"{name} {value:.6g}" for name, value in zip(knots, values[:, d], strict=True))
                 raise StatsError(f"channel {d}: published quantiles decrease ({listed}); recompute them")
-            ends = (values[:, d] - offset[d]) / scale[d]
+            domain = unnormalizer.domain  # a head that cannot emit an outlier was trained on its nearest value
+            ends = np.clip((values[:, d] - offset[d]) / scale[d], domain.lo, domain.hi)
             masses = np.diff([LEVELS[name] for name in knots])
             pieces = [
                 (float(min(lo, hi)), float(max(lo, hi)), float(mass / masses.sum()))

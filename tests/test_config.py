@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from execspec_fast.config import Config, load_config
+from execspec_fast.auditing.config import Config, load_config
 from execspec_fast.errors import FormatError
 
 ENTRY = """

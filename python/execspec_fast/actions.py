@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .action_files import READERS, Part, Reader, read_parquet
 from .errors import DTypeError, ExecSpecError, FormatError, TargetNotFoundError
+from .formats.action_files import READERS, Part, Reader, read_parquet
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .errors import AmbiguousKeyError, FormatError, MissingDependencyError, UnknownKeyError
+from ..errors import AmbiguousKeyError, FormatError, MissingDependencyError, UnknownKeyError
 
 Part = tuple[str, npt.NDArray[Any]]
 """One episode: its place in the file, as an error would name it, and its array."""

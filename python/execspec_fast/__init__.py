@@ -1,0 +1,93 @@
+"""What will this checkpoint, with this key, make the robot do?
+
+spec = execspec_fast.load_spec("checkpoints/openvla-7b#bridge_orig")
+a = spec.unnormalize(u)
+report = execspec_fast.audit("checkpoints")
+"""
+
+from __future__ import annotations
+
+try:
+    from ._core import __version__ as __version__
+except ImportError as error:
+    error.add_note("execspec_fast's compiled core is not here or does not load: install the package, `pip install .`")
+    raise
+
+from .actions import Actions as Actions
+from .actions import load_actions as load_actions
+from .auditing.audit import audit as audit
+from .auditing.outcome import AuditReport as AuditReport
+from .auditing.outcome import ExitCode as ExitCode
+from .controllers import Controller as Controller
+from .conventions import Conventions as Conventions
+from .conventions import Fact as Fact
+from .domain import Domain as Domain
+from .drift import Drift as Drift
+from .drift import drift as drift
+from .drift import drift_matrix as drift_matrix
+from .errors import AmbiguousKeyError as AmbiguousKeyError
+from .errors import DTypeError as DTypeError
+from .errors import ExecSpecError as ExecSpecError
+from .errors import Finding as Finding
+from .errors import FormatError as FormatError
+from .errors import MissingDependencyError as MissingDependencyError
+from .errors import MissingStatsError as MissingStatsError
+from .errors import NotInvertibleError as NotInvertibleError
+from .errors import ShapeMismatchError as ShapeMismatchError
+from .errors import StatsError as StatsError
+from .errors import TargetNotFoundError as TargetNotFoundError
+from .errors import UnknownKeyError as UnknownKeyError
+from .errors import UnknownProfileError as UnknownProfileError
+from .errors import UnsafePathError as UnsafePathError
+from .mismatch import Mismatch as Mismatch
+from .mismatch import mismatch as mismatch
+from .profile import Profile as Profile
+from .profiles import PROFILES as PROFILES
+from .registry import Registry as Registry
+from .registry import load_spec as load_spec
+from .registry import open_registry as open_registry
+from .sample import ActionSample as ActionSample
+from .spec import ExecSpec as ExecSpec
+from .stats import NormStats as NormStats
+from .unnormalizer import Unnormalizer as Unnormalizer
+
+__all__ = [
+    "PROFILES",
+    "ActionSample",
+    "Actions",
+    "AmbiguousKeyError",
+    "AuditReport",
+    "Controller",
+    "Conventions",
+    "DTypeError",
+    "Domain",
+    "Drift",
+    "ExecSpec",
+    "ExecSpecError",
+    "ExitCode",
+    "Fact",
+    "Finding",
+    "FormatError",
+    "Mismatch",
+    "MissingDependencyError",
+    "MissingStatsError",
+    "NormStats",
+    "NotInvertibleError",
+    "Profile",
+    "Registry",
+    "ShapeMismatchError",
+    "StatsError",
+    "TargetNotFoundError",
+    "UnknownKeyError",
+    "UnknownProfileError",
+    "Unnormalizer",
+    "UnsafePathError",
+    "__version__",
+    "audit",
+    "drift",
+    "drift_matrix",
+    "load_actions",
+    "load_spec",
+    "mismatch",
+    "open_registry",
+]

@@ -1,0 +1,1 @@
+"""The `execspec` command, and the text it prints."""

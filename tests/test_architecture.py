@@ -1,0 +1,168 @@
+"""The shape of the house: who may import whom, who may know a file layout, and what `import` may cost."""
+
+from __future__ import annotations
+
+import ast
+import graphlib
+import subprocess
+import sys
+from pathlib import Path
+
+import execspec_fast
+import pytest
+
+PACKAGE = Path(execspec_fast.__file__).parent
+MODULES = {
+    ".".join(file.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__"): file
+    for file in sorted(PACKAGE.rglob("*.py"))
+}
+
+# Module -> the modules of this package it may import, by name or by folder. `formats` stands for every reader in it.
+MAY_IMPORT = {
+    # nouns
+    "errors": "",
+    "domain": "errors",
+    "ops": "errors",
+    "stats": "errors",
+    "conventions": "errors stats",
+    # metadata wing: files and ecosystems, no arithmetic
+    "controllers": "errors stats conventions",
+    "formats": "errors stats conventions domain controllers",
+    "formulas": "ops stats",
+    "profile": "errors stats domain ops formulas",
+    "profiles": "errors domain ops formulas profile",
+    # mathematics wing: maps, no file and no ecosystem
+    "reference": "errors ops",
+    "unnormalizer": "errors domain ops _core",
+    "sample": "errors stats domain ops unnormalizer _core",
+    "drift": "errors conventions domain ops unnormalizer sample _core",
+    "mismatch": "errors ops unnormalizer _core",
+    # where they meet
+    "spec": "errors stats conventions domain ops profile profiles unnormalizer formats.published",
+    "registry": "errors profiles spec formats",
+    "actions": "errors formats",
+    # the audit: what figures give away before anything moves
+    "auditing": "",
+    "auditing.symptoms": "errors stats ops profile",
+    "auditing.health": "stats auditing.symptoms",
+    "auditing.rules": "errors profiles auditing.symptoms auditing.health formats.published",
+    # the audit: one folder, by what is asked
+    "auditing.config": "errors",
+    "auditing.units": "errors stats controllers",
+    "auditing.siblings": "stats auditing.units sample drift spec",
+    "auditing.question": "errors controllers spec sample actions auditing.units auditing.siblings",
+    "auditing.verdict": "errors spec auditing.rules auditing.config auditing.question formats.published",
+    "auditing.inspection": "errors controllers spec registry formats auditing.rules auditing.config auditing.question "
+    "auditing.verdict",
+    # the audit: all of them
+    "auditing.cache": "errors formats",
+    "auditing.batch": "formats.tree auditing.cache auditing.inspection auditing.question",
+    "auditing.outcome": "errors auditing.inspection auditing.verdict _core",
+    "auditing.audit": "errors controllers actions formats auditing",
+    # what people see
+    "cli": "",
+    "cli.paper": "",
+    "cli.describe": "ops drift spec auditing.siblings auditing.units cli.paper",
+    "cli.report": "errors auditing.units auditing.outcome cli.paper",
+    "cli.main": "*",
+    "__main__": "cli.main",
+    "__init__": "*",
+}
+EXTENSION = "_core"
+
+HEAVY = """
+    jax numba torch h5py pyarrow pandas scipy safetensors lerobot
+    argparse asyncio concurrent csv difflib http importlib.metadata multiprocessing
+    socket sqlite3 ssl tarfile tomllib unittest urllib.request xml zipfile
+"""
+LAYOUTS = "norm_stats dataset_statistics policy_preprocessor policy_postprocessor episodes_stats stats.json"
+
+
+def imports(file: Path) -> set[str]:
+    """Every module a file imports, at its top or inside a function, ours written without the package's name."""
+    package = list(file.relative_to(PACKAGE).parent.parts)
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            stem = [*base, *(node.module or "").split(".")] if node.module else base
+            for alias in node.names:
+                whole = ".".join([*stem, alias.name])
+                found.add(whole if node.level and whole in {*MODULES, EXTENSION} else ".".join(stem) or "__init__")
+    return {name.removeprefix("execspec_fast.") for name in found}
+
+
+def place(name: str) -> str:
+    return "formats" if name.startswith("formats") else name
+
+
+def allowed(name: str) -> str:
+    return MAY_IMPORT["formats"] + " formats" if place(name) == "formats" else MAY_IMPORT[name]
+
+
+def test_every_module_has_its_place():
+    assert set(map(place, MODULES)) == set(MAY_IMPORT)
+
+
+def test_the_tree_in_contributing_names_every_module():
+    words = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text().replace(",", " ").split()
+    files = {MODULES[name].name for name in MAY_IMPORT if name != "formats"} - {"__init__.py"}
+    assert files <= set(words)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_imports_go_one_way(name):
+    ours = {one for one in imports(MODULES[name]) if one in MODULES or one == EXTENSION} - {name}
+    may = allowed(name).split()
+    wrong = {one for one in ours if "*" not in may and one not in may and one.split(".")[0] not in may}
+    assert not wrong, f"{name} may import {may}, and imports {wrong}"
+
+
+def test_the_table_has_no_circle():
+    graph = {name: set(map(place, may.split())) for name, may in MAY_IMPORT.items() if may != "*"}
+    assert tuple(graphlib.TopologicalSorter(graph).static_order())
+
+
+def test_every_spelling_of_an_import_is_seen(tmp_path, monkeypatch):
+    folder = tmp_path / "formats"
+    folder.mkdir()
+    file = folder / "new.py"
+    code = "from ..drift import x; from .. import ops, y; from . import tree; import json; import execspec_fast.cli"
+    file.write_text(f"def f(): {code}")
+    monkeypatch.setattr(sys.modules[__name__], "PACKAGE", tmp_path)
+    monkeypatch.setitem(MODULES, "drift", file)
+    monkeypatch.setitem(MODULES, "ops", file)
+    monkeypatch.setitem(MODULES, "formats.tree", file)
+    assert imports(file) == {"drift", "ops", "__init__", "formats.tree", "json", "cli"}
+
+
+def constants(name: str) -> set[object]:
+    """The literals of a module without its docstrings."""
+    tree = ast.parse(MODULES[name].read_text())
+    prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    return {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in prose}
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if not name.startswith("formats")])
+def test_only_readers_know_a_file_layout(name):
+    texts = [text for text in constants(name) if isinstance(text, str)]
+    assert not [text for text in texts if any(layout in text for layout in LAYOUTS.split())]
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name != "profiles"])
+def test_only_profiles_know_an_epsilon(name):
+    assert not {1e-6, 1e-8} & {number for number in constants(name) if isinstance(number, float)}
+
+
+def loaded(statement: str) -> set[str]:
+    code = f"import sys; {statement}; print(*sys.modules)"
+    return set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    """Above what NumPy itself loads. Modules that need more import it inside the function that does."""
+    extra = loaded("import execspec_fast") - loaded("import numpy")
+    assert "execspec_fast" in extra
+    assert not {name for name in extra if {name, name.split(".")[0]} & set(HEAVY.split())}

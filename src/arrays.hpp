@@ -63,8 +63,8 @@ inline bool is_native(const py::array& a) {
 
 inline Matrix as_matrix(const py::array& a, std::size_t dim, const char* name) {
     if (a.ndim() == 0 || static_cast<std::size_t>(a.shape(a.ndim() - 1)) != dim)
-        throw PythonError("ShapeMismatchError", std::string(name) + " has shape " + shape_text(a) + "; its last axis must hold " +
-                                                    std::to_string(dim) + " channels");
+        throw PythonError("ShapeMismatchError", std::string(name) + " has shape " + shape_text(a) +
+                                                    "; its last axis must hold " + std::to_string(dim) + " channels");
     std::size_t rows = 1;
     for (py::ssize_t axis = 0; axis + 1 < a.ndim(); ++axis) rows *= static_cast<std::size_t>(a.shape(axis));
     return {a, dtype_code(a.dtype()), rows, dim};
@@ -74,12 +74,14 @@ inline Matrix as_matrix(const py::array& a, std::size_t dim, const char* name) {
 inline py::array float_array(const py::object& object, const char* name) {
     const py::module_ numpy = py::module_::import("numpy");
     if (py::isinstance(object, numpy.attr("ma").attr("MaskedArray")))
-        throw PythonError("DTypeError", std::string(name) + " is a masked array, whose mask would be lost; pass .filled(value)");
+        throw PythonError("DTypeError",
+                          std::string(name) + " is a masked array, whose mask would be lost; pass .filled(value)");
     py::array a;
     try {
         a = numpy.attr("asarray")(object);
     } catch (py::error_already_set& error) {
-        throw PythonError("ShapeMismatchError", std::string(name) + " is no array: " + py::str(error.value()).cast<std::string>());
+        throw PythonError("ShapeMismatchError",
+                          std::string(name) + " is no array: " + py::str(error.value()).cast<std::string>());
     }
     const char kind = a.dtype().kind();
     const py::ssize_t size = a.dtype().itemsize();
@@ -113,16 +115,17 @@ class Output {
         result_ = out;
         const std::string expected = py::str(numpy_dtype(dtype)).cast<std::string>();
         if (!result_.dtype().equal(numpy_dtype(dtype)))
-            throw PythonError("DTypeError", "out has dtype " + py::str(result_.dtype()).cast<std::string>() + ", the result is " +
-                                                expected + " in native byte order");
+            throw PythonError("DTypeError", "out has dtype " + py::str(result_.dtype()).cast<std::string>() +
+                                                ", the result is " + expected + " in native byte order");
         if (!result_.attr("shape").equal(like.array.attr("shape")))
             throw PythonError("ShapeMismatchError",
                               "out has shape " + shape_text(result_) + ", the result has " + shape_text(like.array));
         if (!result_.writeable()) throw PythonError("DTypeError", "out is read-only");
         if (has_repeated_memory(result_))
-            throw PythonError("ShapeMismatchError", "out is a broadcast view: several elements share one place in memory");
-        const bool same = result_.data() == like.array.data() && result_.attr("strides").equal(like.array.attr("strides")) &&
-                          dtype == like.dtype;
+            throw PythonError("ShapeMismatchError",
+                              "out is a broadcast view: several elements share one place in memory");
+        const bool same = result_.data() == like.array.data() &&
+                          result_.attr("strides").equal(like.array.attr("strides")) && dtype == like.dtype;
         if (!same && numpy.attr("may_share_memory")(result_, like.array).cast<bool>())
             like.array = numpy.attr("array")(like.array, "order"_a = "C", "copy"_a = true);
         matrix_ = as_matrix(result_, like.dim, "out");

@@ -6,3 +6,4 @@
 void bind_unnormalizer(pybind11::module_& m);
 void bind_sample(pybind11::module_& m);
 void bind_drift(pybind11::module_& m);
+void bind_rotation(pybind11::module_& m);

@@ -25,7 +25,8 @@ Metric metric_of(const std::string& name) {
     if (name == "rms") return Metric::rms;
     if (name == "max") return Metric::max;
     if (name == "worst_case") return Metric::worst_case;
-    throw PythonError("ExecSpecError", "no separable metric '" + name + "'; known: mean_abs, bias, rms, max, worst_case");
+    throw PythonError("ExecSpecError",
+                      "no separable metric '" + name + "'; known: mean_abs, bias, rms, max, worst_case");
 }
 
 // samples: one for every row, or one per row.
@@ -33,15 +34,17 @@ void check(const std::vector<const Unnormalizer*>& specs, const std::vector<cons
     const std::size_t dim = specs.empty() ? 0 : specs[0]->dim();
     for (const Unnormalizer* spec : specs)
         if (spec->dim() != dim)
-            throw PythonError("ShapeMismatchError", "specs of " + std::to_string(dim) + " and " + std::to_string(spec->dim()) +
+            throw PythonError("ShapeMismatchError", "specs of " + std::to_string(dim) + " and " +
+                                                        std::to_string(spec->dim()) +
                                                         " channels have no drift; select one dimension first");
     if (samples.size() != 1 && samples.size() != specs.size())
-        throw PythonError("ShapeMismatchError", "give one sample, or one per intended spec: " + std::to_string(specs.size()) +
-                                                    " specs, " + std::to_string(samples.size()) + " samples");
+        throw PythonError("ShapeMismatchError",
+                          "give one sample, or one per intended spec: " + std::to_string(specs.size()) + " specs, " +
+                              std::to_string(samples.size()) + " samples");
     for (const ActionSample* sample : samples)
         if (sample->dim() != dim)
-            throw PythonError("ShapeMismatchError", "the sample has " + std::to_string(sample->dim()) + " channels, the specs " +
-                                                        std::to_string(dim));
+            throw PythonError("ShapeMismatchError", "the sample has " + std::to_string(sample->dim()) +
+                                                        " channels, the specs " + std::to_string(dim));
 }
 
 // (K, K, D): entry [i, j, d] is the metric of executing j where i was meant.
@@ -93,7 +96,8 @@ py::array_t<double> mean_l2_matrix(const std::vector<const Unnormalizer*>& specs
 }
 
 // (D,) of one pair, and the joint figure.
-py::array_t<double> separable(const Unnormalizer& i, const Unnormalizer& j, const ActionSample& sample, const std::string& name) {
+py::array_t<double> separable(const Unnormalizer& i, const Unnormalizer& j, const ActionSample& sample,
+                              const std::string& name) {
     check({&i, &j}, {&sample});
     const Metric metric = metric_of(name);
     py::array_t<double> result(static_cast<py::ssize_t>(i.dim()));
@@ -104,7 +108,25 @@ py::array_t<double> separable(const Unnormalizer& i, const Unnormalizer& j, cons
     return result;
 }
 
-double mean_l2(const Unnormalizer& i, const Unnormalizer& j, const ActionSample& sample, const std::vector<std::size_t>& channels) {
+// (D,): the share of the sample whose action lies outside [lo[d], hi[d]].
+py::array_t<double> outside(const Unnormalizer& map, const ActionSample& sample, const std::vector<double>& lo,
+                            const std::vector<double>& hi) {
+    check({&map}, {&sample});
+    const std::size_t dim = map.dim();
+    if (lo.size() != dim || hi.size() != dim)
+        throw PythonError("ShapeMismatchError",
+                          "limits must hold one number for each of " + std::to_string(dim) + " channels");
+    py::array_t<double> result(static_cast<py::ssize_t>(dim));
+    double* out = result.mutable_data();
+    const py::gil_scoped_release release;
+    for (std::size_t d = 0; d < dim; ++d)
+        out[d] =
+            std::visit([&](const auto& x) { return execspec::outside(x, map.map(d), lo[d], hi[d]); }, sample.column(d));
+    return result;
+}
+
+double mean_l2(const Unnormalizer& i, const Unnormalizer& j, const ActionSample& sample,
+               const std::vector<std::size_t>& channels) {
     check({&i, &j}, {&sample});
     const py::gil_scoped_release release;
     return execspec::mean_l2(i, j, sample, channels);
@@ -114,7 +136,10 @@ double mean_l2(const Unnormalizer& i, const Unnormalizer& j, const ActionSample&
 
 void bind_drift(py::module_& m) {
     m.def("separable", &separable, py::arg("intended"), py::arg("executed"), py::arg("sample"), py::arg("metric"));
-    m.def("separable_matrix", &separable_matrix, py::arg("specs"), py::arg("samples"), py::arg("metric"), py::arg("threads"));
+    m.def("separable_matrix", &separable_matrix, py::arg("specs"), py::arg("samples"), py::arg("metric"),
+          py::arg("threads"));
+    m.def("outside", &outside, py::arg("map"), py::arg("sample"), py::arg("lo"), py::arg("hi"));
     m.def("mean_l2", &mean_l2, py::arg("intended"), py::arg("executed"), py::arg("sample"), py::arg("channels"));
-    m.def("mean_l2_matrix", &mean_l2_matrix, py::arg("specs"), py::arg("samples"), py::arg("channels"), py::arg("threads"));
+    m.def("mean_l2_matrix", &mean_l2_matrix, py::arg("specs"), py::arg("samples"), py::arg("channels"),
+          py::arg("threads"));
 }

@@ -54,11 +54,21 @@ std::unique_ptr<ActionSample> from_laws(const py::list& laws) {
     return std::make_unique<ActionSample>(std::move(columns), std::vector<double>());
 }
 
+// The joint rows, (N, D), read-only and in place; None where only marginals are known.
+py::object rows_of(const py::object& self) {
+    const auto& sample = self.cast<const ActionSample&>();
+    if (sample.rows().empty()) return py::none();
+    py::array_t<double> rows({sample.rows().size() / sample.dim(), sample.dim()}, sample.rows().data(), self);
+    rows.attr("flags").attr("writeable") = false;
+    return rows;
+}
+
 }  // namespace
 
 void bind_sample(py::module_& m) {
     py::class_<ActionSample>(m, "ActionSample", "Columns that piecewise-affine functions are integrated against.")
         .def_static("from_rows", &from_rows, py::arg("actions"), py::arg("dim"), py::arg("threads"))
         .def_static("from_laws", &from_laws, py::arg("laws"))
-        .def_property_readonly("dim", &ActionSample::dim);
+        .def_property_readonly("dim", &ActionSample::dim)
+        .def_property_readonly("rows", &rows_of);
 }

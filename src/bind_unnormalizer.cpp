@@ -23,7 +23,8 @@ namespace {
 std::unique_ptr<Unnormalizer> construct(const py::array& table, double lo, double hi, std::vector<double> points,
                                         std::vector<std::uint8_t> gripper) {
     if (table.ndim() != 2 || table.itemsize() != sizeof(Op) || !(table.flags() & py::array::c_style))
-        throw PythonError("ShapeMismatchError", "an op table is a C-contiguous array of dtype OP and shape (stages, D)");
+        throw PythonError("ShapeMismatchError",
+                          "an op table is a C-contiguous array of dtype OP and shape (stages, D)");
     const auto stages = static_cast<std::size_t>(table.shape(0));
     const auto dim = static_cast<std::size_t>(table.shape(1));
     std::vector<Op> ops(stages * dim);
@@ -47,8 +48,8 @@ void run(const Unnormalizer& map, const Matrix& in, const Matrix& out, std::size
     map.apply(from, to, in.rows, threads);
 }
 
-py::array apply(const Unnormalizer& map, const py::object& u, const py::object& out, const std::optional<std::string>& dtype,
-                const py::object& threads) {
+py::array apply(const Unnormalizer& map, const py::object& u, const py::object& out,
+                const std::optional<std::string>& dtype, const py::object& threads) {
     Matrix in = read_matrix(u, map.dim(), "u");
     OpDType result = in.dtype;
     if (dtype == "native")
@@ -69,7 +70,8 @@ py::array apply(const Unnormalizer& map, const py::object& u, const py::object& 
 py::array inverse(const Unnormalizer& map, const py::object& a, const py::object& out, const py::object& threads) {
     for (std::size_t d = 0; d < map.dim(); ++d)
         if (!map.invertible(d))
-            throw PythonError("NotInvertibleError", "channel " + std::to_string(d) + " has no inverse: its map is a constant, a clip or a step");
+            throw PythonError("NotInvertibleError", "channel " + std::to_string(d) +
+                                                        " has no inverse: its map is a constant, a clip or a step");
     Matrix in = read_matrix(a, map.dim(), "a");
     Output output(out, in, in.dtype);
     const std::size_t pool = thread_count(threads, in.rows * in.dim);
@@ -89,7 +91,8 @@ py::array inverse(const Unnormalizer& map, const py::object& a, const py::object
 
 // [(cut, after, scale, offset), …], each real number as its two doubles.
 py::list pieces(const Unnormalizer& map, std::size_t channel) {
-    if (channel >= map.dim()) throw py::index_error("channel " + std::to_string(channel) + " of " + std::to_string(map.dim()));
+    if (channel >= map.dim())
+        throw py::index_error("channel " + std::to_string(channel) + " of " + std::to_string(map.dim()));
     const auto pair = [](const execspec::dd& x) { return py::make_tuple(x.hi, x.lo); };
     py::list out;
     for (const execspec::Piece& p : map.map(channel))
@@ -100,7 +103,8 @@ py::list pieces(const Unnormalizer& map, std::size_t channel) {
 // T(a) = scale a + offset with f_j = T(f_i), per channel; NaN where either map has no inverse.
 py::tuple mismatch(const Unnormalizer& i, const Unnormalizer& j) {
     if (i.dim() != j.dim())
-        throw PythonError("ShapeMismatchError", "specs of " + std::to_string(i.dim()) + " and " + std::to_string(j.dim()) + " channels");
+        throw PythonError("ShapeMismatchError",
+                          "specs of " + std::to_string(i.dim()) + " and " + std::to_string(j.dim()) + " channels");
     py::array_t<double> scale(static_cast<py::ssize_t>(i.dim()));
     py::array_t<double> offset(static_cast<py::ssize_t>(i.dim()));
     for (std::size_t d = 0; d < i.dim(); ++d) {
@@ -118,7 +122,8 @@ py::tuple mismatch(const Unnormalizer& i, const Unnormalizer& j) {
 
 void bind_unnormalizer(py::module_& m) {
     py::class_<Unnormalizer>(m, "Unnormalizer", "An op table compiled to piecewise-affine maps, one per channel.")
-        .def(py::init(&construct), py::arg("table"), py::arg("lo"), py::arg("hi"), py::arg("points"), py::arg("gripper"))
+        .def(py::init(&construct), py::arg("table"), py::arg("lo"), py::arg("hi"), py::arg("points"),
+             py::arg("gripper"))
         .def_property_readonly("dim", &Unnormalizer::dim)
         .def("apply", &apply, py::arg("u"), py::arg("out"), py::arg("dtype"), py::arg("threads"))
         .def("inverse", &inverse, py::arg("a"), py::arg("out"), py::arg("threads"))

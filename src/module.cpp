@@ -20,4 +20,5 @@ PYBIND11_MODULE(_core, m) {
     bind_unnormalizer(m);
     bind_sample(m);
     bind_drift(m);
+    bind_rotation(m);
 }

@@ -11,12 +11,15 @@
 #include "errors.hpp"
 
 // What the caller asked for; if nothing, one thread per `grain` elements, up to the number of CPUs.
-inline std::size_t thread_count(const pybind11::object& threads, std::size_t elements, std::size_t grain = std::size_t{1} << 18) {
+inline std::size_t thread_count(const pybind11::object& threads, std::size_t elements,
+                                std::size_t grain = std::size_t{1} << 18) {
     if (threads.is_none()) {
         const std::size_t cpus = std::max(1u, std::thread::hardware_concurrency());
         return std::clamp<std::size_t>(elements / grain, 1, cpus);
     }
     const auto asked = threads.cast<pybind11::ssize_t>();
-    if (asked < 1) throw PythonError("ExecSpecError", "threads = " + std::to_string(asked) + "; give a positive count, or None to choose by size");
+    if (asked < 1)
+        throw PythonError("ExecSpecError",
+                          "threads = " + std::to_string(asked) + "; give a positive count, or None to choose by size");
     return static_cast<std::size_t>(asked);
 }

@@ -150,6 +150,8 @@ def _apply(op: np.ndarray, v: Fraction) -> Fraction:
         return (p[1] + p[2]) * v + p[0]
     if kind == OpKind.TO_ZSCORE:
         return (v - p[0]) / (p[1] + p[2])
+    if kind == OpKind.TO_LINEAR:
+        return (v - p[1]) / p[0]
     width = p[1] - p[0]
     if not int(op["flags"]) & OpFlag.EPS_IF_ZERO:
         width += p[2]

@@ -47,10 +47,12 @@ def stats(draw: st.DrawFn, dim: int | None = None, *, float32: bool = False) -> 
     margin = np.abs(hi / 4 - lo / 4)
     figures = {"mean": lo / 2 + hi / 2, "std": margin, "min": lo - margin, "max": hi + margin, "q01": lo, "q99": hi}
     figures |= {"q10": lo + 0.2 * (hi - lo), "q90": hi - 0.2 * (hi - lo)}
+    figures |= {"scale": np.abs(hi - lo) + 1e-3, "offset": lo, "delta": np.abs(hi - lo)}
     if float32:
         figures = {name: np.clip(value, -1e30, 1e30).astype(np.float32) for name, value in figures.items()}
+    modes = draw(st.lists(st.sampled_from(["min_max", "percentiles", "mean_std"]), min_size=dim, max_size=dim))
     mask = draw(st.none() | st.lists(st.booleans(), min_size=dim, max_size=dim))
-    return NormStats(figures, mask=None if mask is None else np.array(mask), float32=float32)
+    return NormStats(figures, mask=None if mask is None else np.array(mask), modes=tuple(modes), float32=float32)
 
 
 @st.composite

@@ -26,8 +26,9 @@ MAY_IMPORT = {
     "stats": "errors",
     "conventions": "errors stats",
     # metadata wing: files and ecosystems, no arithmetic
-    "controllers": "errors stats conventions",
-    "formats": "errors stats conventions domain controllers",
+    "controller": "errors stats conventions",
+    "controllers": "errors conventions controller",
+    "formats": "errors stats conventions domain controller controllers",
     "formulas": "ops stats",
     "profile": "errors stats domain ops formulas",
     "profiles": "errors domain ops formulas profile",
@@ -37,10 +38,15 @@ MAY_IMPORT = {
     "sample": "errors stats domain ops unnormalizer _core",
     "drift": "errors conventions domain ops unnormalizer sample _core",
     "mismatch": "errors ops unnormalizer _core",
+    "rotation": "stats _core",
     # where they meet
     "spec": "errors stats conventions domain ops profile profiles unnormalizer formats.published",
     "registry": "errors profiles spec formats",
     "actions": "errors formats",
+    # the other half of a policy: the robot it runs on
+    "client": "errors ops",
+    "deployment": "stats conventions ops controller unnormalizer sample drift spec _core",
+    "agreement": "errors stats conventions controller rotation sample spec deployment",
     # the audit: what figures give away before anything moves
     "auditing": "",
     "auditing.symptoms": "errors stats ops profile",

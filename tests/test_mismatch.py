@@ -30,8 +30,10 @@ def test_mismatch_is_the_exact_transform(data):
         size = abs(scale) * abs(exact.affine(tables[0], d)[1]) + abs(exact.affine(tables[1], d)[1])
         if abs(scale) < 1e140 and size < 1e140:
             halved = Fraction(own.TINY) / abs(exact.affine(tables[0], d)[0])  # half a subnormal range is rounded
-            assert abs(Fraction(float(m.scale[d])) - scale) <= Fraction(1e-13) * abs(scale) + halved
-            assert abs(Fraction(float(m.offset[d])) - offset) <= Fraction(1e-15) * size + halved + Fraction(own.TINY)
+            moved = halved * abs(exact.affine(tables[0], d)[1])
+            smallest = halved + Fraction(own.TINY)  # and so is the result
+            assert abs(Fraction(float(m.scale[d])) - scale) <= Fraction(1e-13) * abs(scale) + smallest
+            assert abs(Fraction(float(m.offset[d])) - offset) <= Fraction(1e-15) * size + moved + smallest
 
 
 def test_mismatch_applies_inverts_and_refuses():

@@ -12,6 +12,7 @@ import pytest
 from execspec_fast.formats.openvla import read
 from execspec_fast.formats.published import Checkpoint
 from execspec_fast.formats.tree import Tree
+from execspec_fast.registry import load_spec
 
 MASK = [True, True, False]
 
@@ -257,10 +258,49 @@ def test_real_registry(shared_registry: Path) -> None:
     assert counts == {
         "openvla/openvla-7b-config": ("openvla", 25, 0),
         "openvla-oft/openvla-7b-oft-finetuned-libero-10": ("openvla-oft", 1, 25),
-        "nora/nora-norm-stats": ("openvla", 28, 0),
+        "nora/nora-norm-stats": ("nora", 28, 0),
         "mantis/mantis-norm-stats": ("openvla", 32, 0),
-        "robovlms/oxe_dataset_stats": ("openvla", 2, 0),
+        "robovlms/oxe_dataset_stats": ("robovlms", 2, 0),
     }
     severe = [finding for result in results.values() for finding in result.findings if finding.severity != "note"]
     assert severe == []
     assert all(key.conventions.gripper.value == (6,) for key in results["openvla/openvla-7b-config"].keys)
+
+
+SEVEN = {"mean": [0.0] * 7, "std": [1.0] * 7, "min": [-2.0] * 7, "max": [2.0] * 7, "q01": [-1.0] * 7, "q99": [1.0] * 7}
+
+
+@pytest.mark.parametrize(
+    ("folder", "profile", "alternatives"),
+    [
+        ("CogACT-Base", "cogact", ("openvla",)),
+        ("nora-long", "nora", ("openvla",)),
+        ("robovlms/eval", "robovlms", ("openvla",)),
+        ("spatialvla-4b", "spatialvla", ("openvla",)),
+        ("starVLA/run", "starvla-min_max", ("starvla-q99", "starvla-mean_std", "starvla-client")),
+        ("norabel", "openvla", ("openvla-oft",)),
+    ],
+)
+def test_a_fork_is_told_by_its_name(tmp_path: Path, folder: str, profile: str, alternatives: tuple[str, ...]) -> None:
+    entry = {"action": {**SEVEN, "mask": [True] * 6 + [False]}}
+    root = tmp_path / folder
+    root.mkdir(parents=True)
+    (key,) = found(root, {"dataset_statistics.json": {"bridge": entry}}).keys
+    assert (key.profile.value, key.profile.status, key.alternatives) == (profile, "inferred", alternatives)
+    for name in alternatives:
+        assert load_spec(root, profile=name).profile == name
+
+
+def test_spatialvla_keeps_its_figures_in_the_processor(tmp_path: Path) -> None:
+    processor = {"processor_class": "SpatialVLAProcessor", "statistics": {"bridge": action(), "action": action()}}
+    result = found(tmp_path, {"processor_config.json": processor})
+    assert (result.ecosystem, [key.key for key in result.keys]) == ("spatialvla", ["bridge", "action"])
+    assert str(result.keys[0].sources["stats"]) == "processor_config.json#/statistics/bridge/action"
+
+
+def test_one_dataset_per_file_is_robovlms_unless_it_is_a_cache(tmp_path: Path) -> None:
+    for name, profile in (("bridge", "robovlms"), ("0" * 64, "openvla")):
+        folder = tmp_path / profile[:4]
+        folder.mkdir()
+        result = found(folder, {f"dataset_statistics_{name}.json": action()})
+        assert [key.profile.value for key in result.keys] == [profile]

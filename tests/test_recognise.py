@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from execspec_fast.formats import read_folder
 from execspec_fast.formats.published import FileRecord
-from execspec_fast.formats.recognise import LOOKED_INTO, NOT_METADATA, NOT_YET, PICKLE, recognise
+from execspec_fast.formats.recognise import LOOKED_INTO, NOT_METADATA, PICKLE, recognise
 from execspec_fast.formats.tree import Tree
 
 FIGURES = {"mean": [0.0], "std": [1.0]}
@@ -72,40 +72,6 @@ def test_torch_archive_is_told_from_any_other(tmp_path: Path) -> None:
         assert look(tmp_path, "blob", (tmp_path / "blob").read_bytes()).status == status
 
 
-SLOTS = {"x": {"start": 0, "end": 1}}
-
-
-@pytest.mark.parametrize(
-    ("name", "document", "ecosystem"),
-    [
-        ("dataset_statistics.json", {"bridge": {"action": FIGURES}}, "octo"),
-        ("dataset_statistics.json", {"action": FIGURES | {"p01": [0.0]}}, "octo"),
-        ("dataset_stats.json", {"action_mean": [0.0], "action_std": [1.0], "qpos_mean": [0.0]}, "act"),
-        ("dataset_stats.json", {"out_ori_act": {"min": [0.0], "max": [1.0]}}, "vla0"),
-        ("dataset_stat.json", {"kuka": {"dataset_name": "kuka", "state_mean": [0.0], "state_std": [1.0]}}, "rdt"),
-        ("statistics.json", {"gr1": {"state": {"arm": FIGURES}, "action": {"arm": FIGURES}}}, "gr00t"),
-        ("experiment_cfg/metadata.json", {"gr1": {"statistics": {}, "modalities": {}}}, "gr00t"),
-        ("processor_config.json", {"processor_class": "Gr00tN1d6Processor"}, "gr00t"),
-        ("meta/modality.json", {"state": SLOTS, "action": SLOTS}, "gr00t"),
-        ("starvla/modality.json", {"state": SLOTS, "action": SLOTS}, "starvla"),
-        ("meta/relative_stats.json", {"arm": FIGURES}, "gr00t"),
-        ("meta/stats.json", {"action": FIGURES, "__fingerprints__": {}}, "gr00t"),
-        ("processor_config.json", {"processor_class": "SpatialVLAProcessor", "statistics": {}}, "spatialvla"),
-    ],
-)
-def test_statistics_of_an_ecosystem_without_a_reader_are_named(
-    tmp_path: Path, name: str, document: Any, ecosystem: str
-) -> None:
-    record = look(tmp_path, name, json.dumps(document).encode())
-    assert (record.status, record.ecosystem) == (NOT_YET, ecosystem)
-
-
-def test_dataset_statistics_belong_to_gr00t_beside_its_modalities(tmp_path: Path) -> None:
-    stats = json.dumps({"action": FIGURES}).encode()
-    assert look(tmp_path / "plain", "meta/stats.json", stats).status == NOT_METADATA
-    assert look(tmp_path / "groot", "meta/stats.json", stats, "meta/modality.json").ecosystem == "gr00t"
-
-
 def test_figures_in_an_unknown_layout_are_not_passed_over(tmp_path: Path) -> None:
     document = {"checked": 6, "nested": {"actions": FIGURES}}
     assert "figures" in look(tmp_path, "report.json", json.dumps(document).encode()).detail
@@ -131,12 +97,24 @@ def test_real_registry_has_one_record_per_file(shared_registry: Path) -> None:
     names = sorted(str(p.relative_to(shared_registry)) for p in shared_registry.rglob("*") if p.is_file())
     assert sorted(record.path for record in records) == names
     assert Counter(record.status for record in records) == {
-        "read": 31,
-        NOT_YET: 25,
-        NOT_METADATA: 24,
+        "read": 59,
+        NOT_METADATA: 21,
         "controller": 21,
         PICKLE: 2,
     }
-    foreign = {record.ecosystem for record in records if record.status == NOT_YET}
-    assert foreign == {"act", "gr00t", "octo", "rdt", "starvla", "vla0"}
+    read = Counter(record.ecosystem for record in records if record.status == "read")
+    assert read == {
+        "act": 1,
+        "gr00t": 20,
+        "lerobot": 10,
+        "nora": 1,
+        "octo": 2,
+        "openpi": 14,
+        "openvla": 2,
+        "openvla-oft": 2,
+        "rdt": 1,
+        "robovlms": 2,
+        "starvla": 3,
+        "vla0": 1,
+    }
     assert all(record.sha256 for record in records if record.status == "read")

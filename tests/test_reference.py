@@ -38,6 +38,7 @@ def one(kind: OpKind, *parameters: float, **options: OpDType | OpFlag) -> OpTabl
         (one(OpKind.TO_ENDPOINT, -1.0, 3.0, 0.0), 2.0, 0.5),
         (one(OpKind.TO_ENDPOINT, 3.0, 3.0, 2.0, flags=OpFlag.EPS_IF_ZERO), 5.0, 1.0),
         (one(OpKind.TO_ZSCORE, 10.0, 2.0, 0.5), 15.0, 2.0),
+        (one(OpKind.TO_LINEAR, 4.0, 1.0), 15.0, 3.5),
         (table(stage(1, OpKind.LINEAR, 2.0, 0.0), stage(1, OpKind.CLIP, -1.0, 1.0)), 0.75, 1.0),  # top to bottom
     ],
 )

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from execspec_fast.controllers import Controller
+from execspec_fast.controllers import TWO_FINGER, Controller
 from execspec_fast.errors import FormatError, ShapeMismatchError
 from execspec_fast.formats.robosuite import is_controller, read_controller
 from execspec_fast.formats.tree import File, Tree
@@ -74,6 +74,16 @@ def test_versions_differ_in_reference_and_frame(
     assert osc.delta.why.startswith("controller.json#/")
     assert (osc.frame.value, osc.frame.status) == (frame, status)
     assert (osc.scale == 1).all() is np.bool_(not delta)  # an absolute pose is neither clipped nor scaled
+
+
+def test_what_the_code_does_and_no_file_says_is_inferred(tmp_path: Path) -> None:
+    osc = controller(tmp_path, OSC_14)
+    assert (osc.beyond.value, osc.reference.value, osc.gripper.value) == ("clip", "achieved", TWO_FINGER)
+    assert {osc.beyond.status, osc.reference.status, osc.gripper.status} == {"inferred"}
+    assert (osc.rate.status, osc.source) == ("unknown", "controller.json#")
+    absolute = controller(tmp_path, {**OSC_14, "control_delta": False})
+    assert (absolute.beyond.value, absolute.reference.status, absolute.scales) == ("pass", "unknown", False)
+    assert np.isinf(absolute.input_max).all()
 
 
 def test_a_velocity_target_is_absolute_and_scaled(tmp_path: Path) -> None:

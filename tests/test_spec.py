@@ -10,10 +10,12 @@ import pytest
 from exact import same_bits
 from execspec_fast import reference
 from execspec_fast.conventions import UNKNOWN, Conventions, declared, inferred
+from execspec_fast.drift import drift
 from execspec_fast.errors import MissingStatsError, ShapeMismatchError, UnknownProfileError
 from execspec_fast.formats.published import Published, Source
 from execspec_fast.ops import OpKind, stage, table
 from execspec_fast.profiles import PROFILES
+from execspec_fast.sample import ActionSample
 from execspec_fast.spec import ExecSpec
 from execspec_fast.stats import NormStats
 from hypothesis import given, settings
@@ -38,7 +40,7 @@ def spec(profile: str | None = None, **fields: object) -> ExecSpec:
 @settings(max_examples=15)
 @given(data=st.data())
 def test_dtype_in_is_dtype_out_and_native_is_the_ecosystem_s(name: str, data: st.DataObject) -> None:
-    s = data.draw(stats())
+    s = data.draw(stats(None if PROFILES[name].binary is None else 7))
     one = ExecSpec("a", "k", "e", declared(name, "here"), s)
     for dtype in ("float32", "float64"):
         u = data.draw(samples(s.dim, dtype=dtype))
@@ -177,3 +179,59 @@ def test_a_spec_that_cannot_run_never_exists() -> None:
         ExecSpec.from_published(unsaid, "a", "openpi")
     with pytest.raises(MissingStatsError, match="min, max is not published"):
         spec(stats=NormStats({name: FIGURES[name] for name in ("q01", "q99")})).normalize(np.zeros(3))
+
+
+# Figures per time step
+
+STEPS = NormStats({"min": np.zeros((3, 2)), "max": np.array([[1.0, 2.0], [10.0, 20.0], [100.0, 200.0]])})
+
+
+def chunked(profile: str = "gr00t-n1.6-min_max") -> ExecSpec:
+    facts = Conventions(names=declared(("x", "grip"), "here"), gripper=declared((1,), "here"))
+    return ExecSpec("a", "k", "gr00t", declared(profile, "here"), STEPS, facts)
+
+
+def test_every_time_step_has_channels_of_its_own() -> None:
+    spec = chunked()
+    assert (spec.dim, spec.steps, spec.table().shape[1]) == (6, 3, 6)
+    assert spec.channels == ("x@0", "grip@0", "x@1", "grip@1", "x@2", "grip@2")
+    assert spec.gripper == spec.map.gripper == (1, 3, 5)
+    u = np.random.default_rng(0).uniform(-1.5, 1.5, (4, 3, 2))
+    want = (np.clip(u, -1, 1) + 1) / 2 * (STEPS["max"] - STEPS["min"]) + STEPS["min"]
+    assert same_bits(spec.unnormalize(u), want)
+    assert same_bits(spec.command(u), want)
+    assert spec.normalize(want) == pytest.approx(np.clip(u, -1, 1))
+
+
+def test_chunks_are_written_in_place() -> None:
+    spec, u = chunked(), np.ones((2, 3, 2))
+    out = np.zeros((4, 3, 2))[::2]
+    assert spec.unnormalize(u, out=out) is out
+    assert out[1].tolist() == STEPS["max"].tolist()
+    with pytest.raises(ShapeMismatchError, match="side by side in memory"):
+        spec.unnormalize(u, out=np.zeros((2, 2, 3)).transpose(0, 2, 1))
+    for shape in ((6,), (2, 3), (3, 3, 2, 1)):
+        with pytest.raises(ShapeMismatchError):
+            spec.unnormalize(np.ones(shape))
+    with pytest.raises(ShapeMismatchError):
+        spec.unnormalize(u, out=np.zeros((3, 2)))
+
+
+def test_drift_sees_every_time_step() -> None:
+    wide = replace(chunked(), stats=NormStats({"min": STEPS["min"], "max": 2 * STEPS["max"]}))
+    one = drift(chunked(), wide, ActionSample(np.ones((5, 3, 2)).reshape(5, -1)))
+    assert one.mean_abs.tolist() == [1.0, 2.0, 10.0, 20.0, 100.0, 200.0]
+    assert one.channels_used == (0, 2, 4)
+    assert ActionSample.from_stats(wide).dim == 6
+
+
+def test_a_clip_of_u_leaves_the_sample_what_it_is() -> None:
+    """GR00T N1.6 clips u and N1 does not; the actions behind the same figures are normalized alike."""
+    one = ExecSpec("a", "k", "gr00t", declared("gr00t-n1-min_max", "here"), NormStats({"min": [-1.0], "max": [3.0]}))
+    clipped = replace(one, profile_fact=declared("gr00t-n1.6-min_max", "here"))
+    for make in (ActionSample.from_stats, lambda spec: ActionSample.from_physical(np.array([[0.5], [2.0]]), spec)):
+        samples = make(one), make(clipped)
+        assert not samples[1].excluded
+        wide = replace(one, stats=NormStats({"min": [-2.0], "max": [6.0]}))
+        drifts = [drift(one, wide, sample).mean_abs[0] for sample in samples]
+        assert drifts[0] == drifts[1] > 0

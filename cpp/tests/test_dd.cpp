@@ -1,7 +1,6 @@
 // Double-double arithmetic against 128-bit floats (113 bits), and the exactness of its building blocks.
-#include "execspec/dd.hpp"
-
 #include "check.hpp"
+#include "execspec/dd.hpp"
 
 using execspec::dd;
 
@@ -33,7 +32,8 @@ int main() {
         const dd y = execspec::two_sum(random(), tail(random()));
         CHECK(close(x + y, wide(x) + wide(y)));
         // Cancellation loses nothing: multiples of 2^-80, so that the 113-bit difference is exact.
-        const dd p = execspec::two_sum(std::ldexp(std::round(std::ldexp(a, 40)), -40), std::ldexp(std::round(1e5 * b), -80));
+        const dd p =
+            execspec::two_sum(std::ldexp(std::round(std::ldexp(a, 40)), -40), std::ldexp(std::round(1e5 * b), -80));
         const dd q = p + dd(std::ldexp(std::round(1e4 * random()), -80));
         CHECK(wide(p - q) == wide(p) - wide(q));
         CHECK(close(x * y, wide(x) * wide(y)));

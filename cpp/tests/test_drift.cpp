@@ -1,16 +1,16 @@
 // Metrics against sums over the values themselves in 128-bit floats, and the continuous columns against closed forms.
-#include "execspec/drift.hpp"
-
 #include <algorithm>
 #include <cmath>
 #include <vector>
 
 #include "check.hpp"
+#include "execspec/drift.hpp"
 
 using execspec::Affine;
 using execspec::dd;
 using execspec::Empirical;
 using execspec::Gaussian;
+using execspec::infinity;
 using execspec::Op;
 using execspec::OpDType;
 using execspec::OpKind;
@@ -64,8 +64,8 @@ void compare(const std::vector<double>& x, const PiecewiseMap& fi, const Piecewi
 
 int main() {
     Random random(4);
-    const std::vector<PiecewiseMap> maps{bounds(-0.0287, 0.0283), bounds(-0.0287, 0.0283, 1e-8), bounds(-0.2, 0.17, 1e-6),
-                                         bounds(-0.5, 0.7, 0, 0.25), bounds(0.1, 0.1)};
+    const std::vector<PiecewiseMap> maps{bounds(-0.0287, 0.0283), bounds(-0.0287, 0.0283, 1e-8),
+                                         bounds(-0.2, 0.17, 1e-6), bounds(-0.5, 0.7, 0, 0.25), bounds(0.1, 0.1)};
     for (const double offset : {0.0, 1.0, 1e6}) {
         for (const double spread : {1.0, 1e-3}) {
             std::vector<double> x(1001);
@@ -100,9 +100,20 @@ int main() {
     const Gaussian normal(0.5, 2.0);
     CHECK(close(execspec::bias(normal, one, twice), 0.5));
     CHECK(close(execspec::rms(normal, one, twice), std::sqrt(4.0 + 0.25)));
-    const double folded = 2.0 * std::sqrt(2.0 / std::acos(-1.0)) * std::exp(-0.03125) + 0.5 * std::erf(0.25 / std::sqrt(2.0));
+    const double folded =
+        2.0 * std::sqrt(2.0 / std::acos(-1.0)) * std::exp(-0.03125) + 0.5 * std::erf(0.25 / std::sqrt(2.0));
     CHECK(close(execspec::mean_abs(normal, one, twice), folded));
     CHECK(std::isinf(execspec::max_abs(normal, one, twice)));
+
+    const Empirical ties({-1.0, -0.5, -0.5, 0.25, 0.5, 1.0, 1.0, 1.0});  // a value at the limit is not outside it
+    CHECK(execspec::outside(ties, twice, -1.0, 1.0) == 0.5);
+    CHECK(execspec::outside(ties, bounds(2.0, -2.0), -1.0, 1.0) == 0.5);
+    CHECK(execspec::outside(ties, one, -1.0, 1.0) == 0.0);
+    CHECK(execspec::outside(ties, one, -0.5, 0.75) == 0.5);
+    CHECK(execspec::outside(ties, clipped, -0.25, 0.25) == 7.0 / 8.0);
+    CHECK(execspec::outside(ties, one, -infinity, 0.5) == 3.0 / 8.0);
+    CHECK(execspec::outside(uniform, twice, -1.0, infinity) == 0.25);
+    CHECK(close(execspec::outside(normal, one, -1.5, 2.5), std::erfc(1.0 / std::sqrt(2.0))));
 
     CHECK(execspec::worst_case({-1.0, 1.0, {}}, one, twice) == 1.0);
     CHECK(std::isinf(execspec::worst_case({}, one, twice)));

@@ -1,12 +1,11 @@
 // The op table's layout, its literal application, dtype flow, and thread counts that change no bit.
-#include "execspec/ops.hpp"
-
 #include <cmath>
 #include <cstddef>
 #include <cstring>
 #include <vector>
 
 #include "check.hpp"
+#include "execspec/ops.hpp"
 #include "execspec/unnormalizer.hpp"
 
 using execspec::Op;
@@ -32,7 +31,8 @@ Unnormalizer one(const Op& op) { return Unnormalizer({op}, 1, {}, {0}); }
 }  // namespace
 
 int main() {
-    static_assert(offsetof(Op, kind) == 0 && offsetof(Op, flags) == 4 && offsetof(Op, dtype) == 6 && offsetof(Op, p) == 8);
+    static_assert(offsetof(Op, kind) == 0 && offsetof(Op, flags) == 4 && offsetof(Op, dtype) == 6 &&
+                  offsetof(Op, p) == 8);
 
     const double lo = -0.1;
     const double hi = 0.3;

@@ -1,10 +1,9 @@
 // Maps against the literal ops they are compiled from, at random points and exactly at every cut.
-#include "execspec/piecewise.hpp"
-
 #include <cmath>
 #include <vector>
 
 #include "check.hpp"
+#include "execspec/piecewise.hpp"
 
 using execspec::Affine;
 using execspec::compile;
@@ -75,14 +74,15 @@ int main() {
     const PiecewiseMap fb = compile(b.data(), b.size(), 1);
     Cut reached = execspec::first_cut;
     std::size_t pieces = 0;
-    execspec::walk(fa, fb, execspec::first_cut, execspec::last_cut, [&](const Cut& from, const Cut& to, const Affine& delta) {
-        CHECK(!(from < reached) && !(reached < from) && from < to);
-        reached = to;
-        ++pieces;
-        const double x = from.at.hi + 1e-9;
-        if (std::isfinite(x) && Cut{dd(x), false} < to)
-            CHECK(std::abs(double(delta(dd(x))) - (literally(b, x) - literally(a, x))) <= 1e-14);
-    });
+    execspec::walk(fa, fb, execspec::first_cut, execspec::last_cut,
+                   [&](const Cut& from, const Cut& to, const Affine& delta) {
+                       CHECK(!(from < reached) && !(reached < from) && from < to);
+                       reached = to;
+                       ++pieces;
+                       const double x = from.at.hi + 1e-9;
+                       if (std::isfinite(x) && Cut{dd(x), false} < to)
+                           CHECK(std::abs(double(delta(dd(x))) - (literally(b, x) - literally(a, x))) <= 1e-14);
+                   });
     CHECK(reached.at.hi == execspec::infinity && pieces > fa.size());
     execspec::walk(fa, fa, execspec::first_cut, execspec::last_cut, [&](const Cut&, const Cut&, const Affine& delta) {
         CHECK(delta.scale == dd(0.0) && delta.offset == dd(0.0));

@@ -7,17 +7,15 @@ report = execspec_fast.audit("checkpoints")
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 try:
     from ._core import __version__ as __version__
 except ImportError as error:
     error.add_note("execspec_fast's compiled core is not here or does not load: install the package, `pip install .`")
     raise
 
-from .actions import Actions as Actions
-from .actions import load_actions as load_actions
-from .auditing.audit import audit as audit
-from .auditing.outcome import AuditReport as AuditReport
-from .auditing.outcome import ExitCode as ExitCode
 from .controllers import Controller as Controller
 from .conventions import Conventions as Conventions
 from .conventions import Fact as Fact
@@ -43,13 +41,33 @@ from .mismatch import Mismatch as Mismatch
 from .mismatch import mismatch as mismatch
 from .profile import Profile as Profile
 from .profiles import PROFILES as PROFILES
-from .registry import Registry as Registry
-from .registry import load_spec as load_spec
-from .registry import open_registry as open_registry
 from .sample import ActionSample as ActionSample
-from .spec import ExecSpec as ExecSpec
 from .stats import NormStats as NormStats
 from .unnormalizer import Unnormalizer as Unnormalizer
+
+if TYPE_CHECKING:
+    from .actions import Actions as Actions
+    from .actions import load_actions as load_actions
+    from .auditing.audit import audit as audit
+    from .auditing.outcome import AuditReport as AuditReport
+    from .auditing.outcome import ExitCode as ExitCode
+    from .registry import Registry as Registry
+    from .registry import load_spec as load_spec
+    from .registry import open_registry as open_registry
+    from .spec import ExecSpec as ExecSpec
+
+_UPPER_FLOORS = {
+    "Actions": "actions",
+    "load_actions": "actions",
+    "audit": "auditing.audit",
+    "AuditReport": "auditing.outcome",
+    "ExitCode": "auditing.outcome",
+    "Registry": "registry",
+    "load_spec": "registry",
+    "open_registry": "registry",
+    "ExecSpec": "spec",
+}
+"""Names that read files, and their modules: loaded when first used, since arithmetic alone needs none of them."""
 
 __all__ = [
     "PROFILES",
@@ -91,3 +109,15 @@ __all__ = [
     "mismatch",
     "open_registry",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _UPPER_FLOORS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_UPPER_FLOORS[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,75 +1,194 @@
-"""What a robot's controller does to an action: the scale from the numbers it is sent to metres and radians."""
+"""`CONTROLLERS`: the robots that policies are sent to, as their own code reads an action.
+
+Every fact names the repository and the file it was read in. A configuration file says more about one robot than this
+table can; it is for the conventions that no file holds.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from .conventions import UNKNOWN, Fact
-from .errors import ShapeMismatchError
-from .stats import FloatArray
+from .controller import Controller as Controller
+from .controller import Gripper
+from .conventions import declared, inferred
+from .errors import UnknownControllerError
+
+POSE = ("m", "m", "m", "rad", "rad", "rad")
+POSE_NAMES = ("x", "y", "z", "roll", "pitch", "yaw")
 
 
-@dataclass(frozen=True, eq=False)
-class Controller:
-    """One controller of a robosuite robot.
+TWO_FINGER = Gripper("switch", open=-1.0, closed=1.0)
+"""robosuite's two-finger grippers: the sign of the command moves the fingers a fixed way, so 0 holds."""
+PANDA_GRIPPER = "robosuite 1.4.0 robosuite/models/grippers/panda_gripper.py"
 
-    It clips an input to `[input_min, input_max]` and maps that interval linearly to `[output_min, output_max]`:
-    `scale = |output_max - output_min| / |input_max - input_min|` (robosuite `Controller.scale_action`).
-    An absolute position target (`delta` false) is neither clipped nor scaled.
 
-    Attributes:
-        name: robosuite's type, `OSC_POSE`, `JOINT_VELOCITY`, …
-        part: the body part it drives in a composite file (`arms/right`), else empty.
-        input_min, input_max, output_min, output_max: shape `(D,)`, or `(1,)` where the file gives one number
-            for however many joints the robot has.
-        unit: unit of every output channel, as many as the arrays are long.
-        delta: whether an output is added to the robot's position; False for a position, velocity or torque target.
-        frame: axes a delta is expressed in, `base` or `world`.
-        rotation: how three rotation channels are read.
+def _ranges(inputs: list[float], outputs: list[float]) -> dict[str, Any]:
+    """The four range fields of a controller that is symmetric about zero."""
+    high, out = np.array(inputs), np.array(outputs)
+    return {"input_min": -high, "input_max": high, "output_min": -out, "output_max": out}
+
+
+def _passed(channels: int) -> dict[str, Any]:
+    return _ranges([math.inf] * channels, [math.inf] * channels)
+
+
+_OSC = "robosuite 1.4.0 robosuite/controllers/osc.py"
+_OSC_JSON = "robosuite 1.4.0 robosuite/controllers/config/osc_pose.json"
+_OSC_15 = "robosuite 1.5 robosuite/controllers/parts/arm/osc.py"
+
+OSC_14 = Controller(
+    name="robosuite-1.4-osc_pose",
+    **_ranges([1.0] * 6, [0.05] * 3 + [0.5] * 3),
+    unit=POSE,
+    source=_OSC_JSON,
+    beyond=declared("clip", "robosuite 1.4.0 robosuite/controllers/base_controller.py"),
+    delta=declared(True, _OSC_JSON),
+    reference=declared("achieved", _OSC),
+    frame=declared("world", _OSC),
+    rotation=declared("axis_angle", _OSC),
+    gripper=declared(TWO_FINGER, PANDA_GRIPPER),
+    remarks=(
+        declared("a rotation of exactly zero keeps the previous goal: it does not stop at the current pose", _OSC),
+    ),
+)
+OSC_10 = replace(
+    OSC_14,
+    name="robosuite-1.0-osc_pose",
+    source="robosuite 1.0 robosuite/controllers/config/osc_pose.json",
+    frame=inferred("world", "as in robosuite 1.4, whose configuration is the same"),
+    rotation=inferred("axis_angle", "as in robosuite 1.4, whose configuration is the same"),
+)
+OSC_15 = replace(
+    OSC_14,
+    name="robosuite-1.5-osc_pose",
+    source="robosuite 1.5 robosuite/controllers/config/default/parts/osc_pose.json",
+    delta=declared(True, "robosuite 1.5 robosuite/controllers/config/default/parts/osc_pose.json"),
+    reference=inferred("achieved", "robosuite 1.5's default goal_update_mode"),
+    frame=declared("base", "robosuite 1.5 robosuite/controllers/config/default/parts/osc_pose.json"),
+    rotation=declared("axis_angle", _OSC_15),
+    remarks=(),
+)
+LIBERO = replace(
+    OSC_14, name="libero", rate=declared(20.0, "Lifelong-Robot-Learning/LIBERO libero/libero/envs/env_wrapper.py")
+)
+
+_IK = "droid-dataset/droid droid/robot_ik/robot_ik_solver.py"
+_FRANKA = "droid-dataset/droid droid/franka/robot.py"
+_DROID: dict[str, Any] = {
+    "source": _IK,
+    "beyond": declared("project", _IK),
+    "delta": declared(True, _FRANKA),
+    "reference": declared("achieved", _FRANKA),
+    "gripper": declared(Gripper("speed", open=-1.0, closed=1.0), _FRANKA),
+    "rate": declared(15.0, _IK),
+}
+DROID_CARTESIAN = Controller(
+    name="droid-cartesian_velocity",
+    **_ranges([1.0] * 6, [0.075] * 3 + [0.15] * 3),
+    **_DROID,
+    unit=POSE,
+    frame=declared("base", _FRANKA),
+    rotation=declared("euler_xyz", "droid-dataset/droid droid/misc/transformations.py"),
+    names=declared((*POSE_NAMES, "gripper"), _FRANKA),
+    remarks=(
+        declared(
+            "translation and rotation are each shortened to length 1 (L2) where longer, all channels at once", _IK
+        ),
+    ),
+)
+DROID_JOINTS = Controller(
+    name="droid-joint_velocity",
+    **_ranges([1.0] * 7, [0.2] * 7),
+    **_DROID,
+    unit=("rad",) * 7,
+    remarks=(declared("joints are shortened together until the largest is 1 (L-infinity) where it is more", _IK),),
+)
+
+_BRIDGE = "rail-berkeley/bridge_data_robot widowx_envs/widowx_envs/base/robot_base_env.py"
+_BRIDGE_SE3 = "rail-berkeley/bridge_data_robot widowx_envs/widowx_envs/utils/transformation_utils.py"
+WIDOWX = Controller(
+    name="widowx",
+    **_ranges([0.05] * 3 + [0.25] * 3, [0.05] * 3 + [0.25] * 3),
+    unit=POSE,
+    source=_BRIDGE,
+    beyond=declared("clip", _BRIDGE),
+    delta=declared(True, _BRIDGE),
+    reference=declared("last_target", _BRIDGE),
+    frame=declared("base", _BRIDGE_SE3),
+    rotation=declared("euler_xyz", _BRIDGE_SE3),
+    gripper=declared(Gripper("position", open=1.0, closed=0.0), _BRIDGE),
+    rate=inferred(5.0, "a move takes 0.2 s in bridge_data_robot's evaluation; its default move_duration is 0.3 s"),
+    names=declared((*POSE_NAMES, "gripper"), _BRIDGE_SE3),
+    remarks=(declared("the target's position is clipped to the workspace", _BRIDGE),),
+)
+
+_SIMPLER = "simpler-env/SimplerEnv simpler_env/policies/octo/octo_model.py"
+_MANISKILL = "simpler-env/ManiSkill2_real2sim mani_skill2_real2sim/agents/configs"
+_SIMPLER_POSE: dict[str, Any] = {
+    **_passed(6),
+    "unit": POSE,
+    "source": _MANISKILL,
+    "beyond": declared("pass", f"{_MANISKILL}: normalize_action=False"),
+    "delta": declared(True, _MANISKILL),
+    "frame": declared("base", _MANISKILL),
+    "rotation": declared("euler_xyz", f"{_SIMPLER}: euler2axangle, static xyz"),
+    "names": declared((*POSE_NAMES, "gripper"), _SIMPLER),
+}
+SIMPLER_WIDOWX = Controller(
+    name="simpler-widowx",
+    **_SIMPLER_POSE,
+    reference=declared("last_target", f"{_MANISKILL}/widowx/defaults.py: use_target=True"),
+    gripper=declared(Gripper("position", open=1.0, closed=-1.0), _SIMPLER),
+    rate=declared(5.0, "simpler-env/SimplerEnv scripts/bridge.sh"),
+)
+SIMPLER_GOOGLE = Controller(
+    name="simpler-google",
+    **_SIMPLER_POSE,
+    rate=declared(3.0, "simpler-env/SimplerEnv simpler_env/evaluation/argparse.py"),
+    remarks=(
+        declared(
+            "the gripper follows the change of the command (+ closes), held for 15 steps once it is above 0.5", _SIMPLER
+        ),
+    ),
+)
+
+_ALOHA = "tonyzhaozh/aloha aloha_scripts/constants.py"
+_ALOHA_JOINTS = ("waist", "shoulder", "elbow", "forearm_roll", "wrist_angle", "wrist_rotate", "gripper")
+ALOHA = Controller(
+    name="aloha",
+    **_passed(6),
+    unit=("rad",) * 6,
+    source="tonyzhaozh/aloha aloha_scripts/real_env.py",
+    beyond=declared("pass", "tonyzhaozh/aloha aloha_scripts/real_env.py"),
+    delta=declared(False, "tonyzhaozh/aloha aloha_scripts/real_env.py"),
+    gripper=declared(Gripper("position", open=1.0, closed=0.0), _ALOHA),
+    rate=declared(50.0, f"{_ALOHA}: DT = 0.02"),
+    names=declared(
+        tuple(f"{side}_{joint}" for side in ("left", "right") for joint in _ALOHA_JOINTS),
+        "tonyzhaozh/aloha aloha_scripts/real_env.py",
+    ),
+    arms=2,
+)
+
+CONTROLLERS: Mapping[str, Controller] = {
+    controller.name: controller
+    for controller in (
+        OSC_10, OSC_14, OSC_15, LIBERO, DROID_CARTESIAN, DROID_JOINTS, WIDOWX, SIMPLER_WIDOWX, SIMPLER_GOOGLE, ALOHA,
+    )
+}  # fmt: skip
+
+
+def find_controller(name: str) -> Controller:
+    """The controller of that name.
+
+    Raises:
+        UnknownControllerError: with the known names.
     """
-
-    name: str
-    part: str
-    input_min: FloatArray
-    input_max: FloatArray
-    output_min: FloatArray
-    output_max: FloatArray
-    unit: tuple[str, ...]
-    delta: Fact[bool] = UNKNOWN
-    frame: Fact[str] = UNKNOWN
-    rotation: Fact[str] = UNKNOWN
-
-    @property
-    def scales(self) -> bool:
-        """Whether the linear map runs: always, but for an absolute pose or joint position."""
-        return self.delta.value is not False or self.unit[0] not in ("m", "rad")
-
-    @property
-    def scale(self) -> FloatArray:
-        """Output units per unit of action, shape as `input_min`; 1 where the controller does not scale."""
-        if not self.scales:
-            return np.ones_like(self.input_min)
-        with np.errstate(over="ignore", invalid="ignore"):
-            return np.asarray(np.abs(self.output_max - self.output_min) / np.abs(self.input_max - self.input_min))
-
-    def units_of(self, dim: int) -> tuple[FloatArray, tuple[str, ...]]:
-        """Scale `(dim,)` and units of an action of `dim` channels: this controller's, then a gripper command.
-
-        robosuite appends one gripper channel to an arm's own; it keeps scale 1 and unit `1`. A controller given
-        by one number per figure drives `dim - 1` joints.
-
-        Raises:
-            ShapeMismatchError: the action has neither `D` nor `D + 1` channels.
-        """
-        scale, unit = self.scale, self.unit
-        if len(scale) == 1 and dim > 1:
-            scale, unit = np.repeat(scale, dim - 1), unit * (dim - 1)
-        if dim not in (len(scale), len(scale) + 1):
-            raise ShapeMismatchError(
-                f"controller {self.name} takes {len(scale)} channels, or {len(scale) + 1} with a gripper; "
-                f"the action has {dim}: name the controller this action is sent to"
-            )
-        gripper = dim - len(scale)
-        return np.append(scale, np.ones(gripper)), unit + ("1",) * gripper
+    if name not in CONTROLLERS:
+        raise UnknownControllerError(name, CONTROLLERS)
+    return CONTROLLERS[name]

@@ -89,6 +89,16 @@ class UnknownProfileError(ExecSpecError, KeyError):
         return str(self.args[0])
 
 
+class UnknownControllerError(ExecSpecError, KeyError):
+    """A controller that is neither a file nor a name in the table."""
+
+    def __init__(self, name: str, names: Iterable[str]) -> None:
+        super().__init__(f"no controller {name!r}, as a file or by name; known names: {', '.join(sorted(names))}")
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
 class MissingStatsError(ExecSpecError, ValueError):
     """A profile needs figures that the metadata does not publish."""
 

@@ -31,6 +31,7 @@ class OpKind(IntEnum):
     STEP = 5  # threshold, below, at, above: by the sign of v - threshold, NaN stays NaN
     TO_ENDPOINT = 6  # lo, hi, eps: 2 (v - lo) / w - 1, w as in ENDPOINT
     TO_ZSCORE = 7  # mean, std, eps: (v - mean) / (std + eps)
+    TO_LINEAR = 8  # scale, offset: (v - offset) / scale
 
 
 class OpFlag(IntFlag):
@@ -57,6 +58,7 @@ PARAMETERS = {
     OpKind.STEP: ("threshold", "below", "at", "above"),
     OpKind.TO_ENDPOINT: ("lo", "hi", "eps"),
     OpKind.TO_ZSCORE: ("mean", "std", "eps"),
+    OpKind.TO_LINEAR: ("scale", "offset"),
 }
 
 LIMIT = 1e150
@@ -110,6 +112,12 @@ def validate(ops: OpTable) -> None:
         raise StatsError(
             f"channel {d}: {kind.name.lower()} parameter {PARAMETERS[kind][n]} = {p[k, d, n]!r} is not a finite number "
             f"of magnitude <= {LIMIT:g}; repair or recompute the statistics of this channel"
+        )
+    flat = (ops["kind"] == OpKind.TO_LINEAR) & (np.abs(p[..., 0]) < 1 / LIMIT)
+    if flat.any():
+        k, d = (int(i) for i in np.argwhere(flat)[0])
+        raise StatsError(
+            f"channel {d}: cannot divide by scale = {float(p[k, d, 0])!r}; its magnitude must be {1 / LIMIT:g} or more"
         )
     clip = ops["kind"] == OpKind.CLIP
     crossed = clip & (p[..., 0] > p[..., 1])

@@ -1,114 +1,35 @@
 """The profiles: whose un-normalizer runs. One table, each row the formula, figures, epsilons and dtype of one stack.
 
-Rows state what the named repository evaluates. `table` compiles a row and the figures of a key into ops from `u` to
-`a`; `forward` into the ops from `a` to `u` that the policy was trained on, which is seldom the exact inverse.
+Rows state what the named repository evaluates.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
 
-from .domain import UNBOUNDED, Domain
-from .errors import MissingStatsError, ShapeMismatchError, UnknownProfileError
-from .ops import OpDType, OpFlag, OpKind, OpTable, stage, table
-from .stats import FloatArray, NormStats
-
-FORWARD = {
-    OpKind.ENDPOINT: OpKind.TO_ENDPOINT,
-    OpKind.ZSCORE: OpKind.TO_ZSCORE,
-    OpKind.IDENTITY: OpKind.IDENTITY,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """One un-normalizer.
-
-    Attributes:
-        name: how users call it, after the `@` of `PATH#KEY@PROFILE`.
-        ecosystem: whose code it is.
-        kind: formula from `u` to `a`: `ENDPOINT`, `ZSCORE` or `IDENTITY`.
-        needs: the figures the formula reads, in the order of its parameters.
-        eps: what un-normalizing adds to the range or the std, 0 for nothing.
-        forward_eps: what normalizing adds.
-        dtype: in which the figures meet the value; before that the value keeps its own.
-        flags: how the formula uses `eps`, and its order of products.
-        open_x: channels whose published mask is False pass through, cast to the dtype the others end in, and
-            normalizing is done by the Open-X data pipeline (see `forward`).
-        domain: what the policy head can emit.
-    """
-
-    name: str
-    ecosystem: str
-    kind: OpKind
-    needs: tuple[str, ...]
-    eps: float
-    forward_eps: float
-    dtype: OpDType
-    flags: OpFlag = OpFlag.NONE
-    open_x: bool = False
-    domain: Domain = UNBOUNDED
-
-    def table(self, stats: NormStats, eps: float | None = None) -> OpTable:
-        """The ops from `u` to `a`, shape `(1, D)`.
-
-        Args:
-            stats: figures of shape `(D,)`.
-            eps: takes the place of the profile's epsilon, where it has one (LeRobot's is a field of the checkpoint).
-
-        Raises:
-            MissingStatsError: a figure in `needs` is not published.
-            ShapeMismatchError: the figures have one row per time step.
-            StatsError: a figure is not finite or beyond the domain of validity, with the channel.
-        """
-        figures = self._figures(stats, self.needs)
-        return table(self._stage(self.kind, stats, figures, self.eps, eps))
-
-    def forward(self, stats: NormStats, eps: float | None = None) -> OpTable:
-        """The ops from `a` to `u` of the training pipeline, shape `(stages, D)`; arguments and errors as `table`.
-
-        The Open-X pipeline takes float32 actions. NumPy forms `hi - lo + eps` in float64, TensorFlow rounds it to
-        float32 and divides by it, clips to [-1, 1] where the mask is true, and then sets channels whose `min` equals
-        their `max` to 0, whatever their mask says.
-        """
-        if not self.open_x:
-            figures = self._figures(stats, self.needs)
-            return table(self._stage(FORWARD[self.kind], stats, figures, self.forward_eps, eps))
-        lo, hi, least, most = self._figures(stats, (*self.needs, "min", "max"))
-        width = hi - lo + self.forward_eps
-        return table(
-            stage(stats.dim, OpKind.LINEAR, 1.0, -lo, dtype=OpDType.FLOAT32, where=stats.mask),
-            stage(stats.dim, OpKind.TO_ENDPOINT, 0.0, width, 0.0, dtype=OpDType.FLOAT32, where=stats.mask),
-            stage(stats.dim, OpKind.CLIP, -1.0, 1.0, where=stats.mask),
-            stage(stats.dim, OpKind.STEP, 0.0, 0.0, 0.0, 0.0, where=least == most),
-        )
-
-    def _stage(
-        self, kind: OpKind, stats: NormStats, figures: tuple[FloatArray, ...], own_eps: float, eps: float | None
-    ) -> OpTable:
-        mask = stats.mask if self.open_x else None
-        if not figures:
-            return stage(stats.dim, kind, dtype=self.dtype, where=mask)
-        added = own_eps if eps is None or own_eps == 0 else eps
-        return stage(stats.dim, kind, *figures, added, dtype=self.dtype, flags=self.flags, where=mask)
-
-    def _figures(self, stats: NormStats, names: tuple[str, ...]) -> tuple[FloatArray, ...]:
-        if len(stats.shape) != 1:
-            raise ShapeMismatchError(
-                f"profile {self.name!r} reads one row of D figures and got {stats.shape}, one row per time step; "
-                "it has no per-step form"
-            )
-        missing = [name for name in names if name not in stats]
-        if missing:
-            raise MissingStatsError(
-                f"profile {self.name!r} needs {', '.join(names)}, and {', '.join(missing)} is not published "
-                f"(published: {', '.join(stats)}); recompute the figures, or name another profile as PATH#KEY@PROFILE"
-            )
-        return tuple(stats[name] for name in names)
+from .domain import UNIT_INTERVAL, Domain
+from .errors import UnknownProfileError
+from .formulas import (
+    BINARY,
+    DEVIATION,
+    ENDPOINT,
+    FRACTION,
+    IDENTITY,
+    LINEAR,
+    NO_STD,
+    SPAN,
+    TO_LINEAR,
+    WIDTH,
+    ZSCORE,
+    Training,
+    close,
+    equal,
+)
+from .ops import OpDType, OpFlag
+from .profile import Profile
 
 
 def _bin_centres() -> Domain:
@@ -118,31 +39,119 @@ def _bin_centres() -> Domain:
     return Domain(points[0], points[-1], points, "255 bin centres")
 
 
-ENDPOINT, ZSCORE, IDENTITY = OpKind.ENDPOINT, OpKind.ZSCORE, OpKind.IDENTITY
 MOMENTS, BOUNDS, QUANTILES, DECILES = ("mean", "std"), ("min", "max"), ("q01", "q99"), ("q10", "q90")
-F64, SAME = OpDType.FLOAT64, OpDType.SAME
+F32, F64, SAME = OpDType.FLOAT32, OpDType.FLOAT64, OpDType.SAME
 IF_ZERO, HALF_LAST = OpFlag.EPS_IF_ZERO, OpFlag.EPS_IF_ZERO | OpFlag.HALF_LAST
+EQUAL_BOUNDS, EQUAL_QUANTILES = equal(*BOUNDS), equal(*QUANTILES)
+
+E6, E8 = Training(1e-6), Training(1e-8)
+OPEN_X = Training(1e-8, 1.0, EQUAL_BOUNDS, True, WIDTH, F32)
+OCTO, OCTO_NORMAL = Training(1e-8, 1.0, open_x=WIDTH, dtype=F32), Training(1e-8, open_x=DEVIATION, dtype=F32)
+GROOT_BOUNDS, GROOT_MOMENTS = Training(still=EQUAL_BOUNDS, zeroes=True), Training(still=NO_STD)
+
+TANH_5 = Domain(-5.0, 5.0, (), "[-5, 5]")
+FRACTIONS = Domain(0.0, 1.0, (), "[0, 1]")
 
 # OpenVLA and OFT hold their JSON figures in float64, so a float32 `u` widens when it meets them; the mask is applied
 # as np.where(mask, f(u), u). openpi does the same without a mask, and pads `u` to its model's width with channels that
 # mean nothing: D is the width of the figures. LeRobot casts its figures to the dtype of the tensor it is given; those
 # of 0.3 are parameters of the policy and share its dtype.
-_TABLE = (
-    Profile("openvla", "openvla", ENDPOINT, QUANTILES, 0.0, 1e-8, F64, open_x=True, domain=_bin_centres()),
-    Profile("openvla-oft", "openvla-oft", ENDPOINT, QUANTILES, 1e-8, 1e-8, F64, open_x=True),
-    Profile("openvla-oft-minmax", "openvla-oft", ENDPOINT, BOUNDS, 1e-8, 1e-8, F64, open_x=True),
-    Profile("openpi-zscore", "openpi", ZSCORE, MOMENTS, 1e-6, 1e-6, F64),
-    Profile("openpi-quantile", "openpi", ENDPOINT, QUANTILES, 1e-6, 1e-6, F64),
-    Profile("lerobot-mean_std", "lerobot", ZSCORE, MOMENTS, 0.0, 1e-8, SAME),
-    Profile("lerobot-min_max", "lerobot", ENDPOINT, BOUNDS, 1e-8, 1e-8, SAME, IF_ZERO),
-    Profile("lerobot-quantiles", "lerobot", ENDPOINT, QUANTILES, 1e-8, 1e-8, SAME, HALF_LAST),
-    Profile("lerobot-quantile10", "lerobot", ENDPOINT, DECILES, 1e-8, 1e-8, SAME, HALF_LAST),
-    Profile("lerobot-identity", "lerobot", IDENTITY, (), 0.0, 0.0, SAME),
-    Profile("lerobot-0.3-mean_std", "lerobot", ZSCORE, MOMENTS, 0.0, 1e-8, SAME),
-    Profile("lerobot-0.3-min_max", "lerobot", ENDPOINT, BOUNDS, 0.0, 1e-8, SAME),
+_OPENVLA = (
+    Profile("openvla", "openvla", ENDPOINT, QUANTILES, 0.0, F64, OPEN_X, mask=True, domain=_bin_centres()),
+    Profile("openvla-oft", "openvla-oft", ENDPOINT, QUANTILES, 1e-8, F64, OPEN_X, mask=True),
+    Profile("openvla-oft-minmax", "openvla-oft", ENDPOINT, BOUNDS, 1e-8, F64, OPEN_X, mask=True),
+    # clips u and makes channel 6 binary before the mask is looked at (`vla/cogactvla.py`)
+    Profile(
+        "cogact", "cogact", ENDPOINT, QUANTILES, 0.0, F64, OPEN_X, mask=True, clip=True, binary=6, domain=UNIT_INTERVAL
+    ),
+    Profile("spatialvla", "spatialvla", ENDPOINT, QUANTILES, 0.0, F64, OPEN_X, mask=True, domain=UNIT_INTERVAL),
+    # RoboVLMs publishes no mask; nora computes one and does not use it (`inference/nora.py`)
+    Profile("robovlms", "robovlms", ENDPOINT, QUANTILES, 0.0, F64, OPEN_X),
+    Profile("nora", "nora", ENDPOINT, QUANTILES, 0.0, F64, OPEN_X),
+)
+# Octo un-normalizes in jax.numpy, in float32; its ranges are formed in NumPy's float64. What it calls "bounds" are
+# p01 and p99, and on its branch `main_old` min and max. Its heads are clipped to 5.
+_OCTO = (
+    Profile("octo-normal", "octo", ZSCORE, MOMENTS, 0.0, F32, OCTO_NORMAL, mask=True, domain=TANH_5),
+    Profile("octo-bounds", "octo", WIDTH, QUANTILES, 0.0, F32, OCTO, OpFlag.HALF_LAST, mask=True, domain=TANH_5),
+    Profile("octo-bounds-minmax", "octo", WIDTH, BOUNDS, 0.0, F32, OCTO, OpFlag.HALF_LAST, mask=True, domain=TANH_5),
+)
+_OPENPI = (
+    Profile("openpi-zscore", "openpi", ZSCORE, MOMENTS, 1e-6, F64, E6),
+    Profile("openpi-quantile", "openpi", ENDPOINT, QUANTILES, 1e-6, F64, E6),
+)
+_LEROBOT = (
+    Profile("lerobot-mean_std", "lerobot", ZSCORE, MOMENTS, 0.0, SAME, E8),
+    Profile("lerobot-min_max", "lerobot", ENDPOINT, BOUNDS, 1e-8, SAME, E8, IF_ZERO),
+    Profile("lerobot-quantiles", "lerobot", ENDPOINT, QUANTILES, 1e-8, SAME, E8, HALF_LAST),
+    Profile("lerobot-quantile10", "lerobot", ENDPOINT, DECILES, 1e-8, SAME, E8, HALF_LAST),
+    Profile("lerobot-identity", "lerobot", IDENTITY, (), 0.0, SAME),
+    Profile("lerobot-0.3-mean_std", "lerobot", ZSCORE, MOMENTS, 0.0, SAME, E8),
+    Profile("lerobot-0.3-min_max", "lerobot", ENDPOINT, BOUNDS, 0.0, SAME, E8),
+)
+# GR00T N1 and N1.5 (`gr00t/data/transform/state_action.py`) cast figures to the tensor's dtype; starVLA copies them and
+# clips quantiles at 2.2. N1.6 and N1.7 (`gr00t/data/utils.py`) hold figures in float64 and clip `u`; relative groups
+# have one row of min and max per time step. Parity in float32 is that of results in float32.
+_N16 = {
+    mode: Profile(
+        f"gr00t-n1.6-{mode}",
+        "gr00t",
+        formula,
+        figures,
+        0.0,
+        F64,
+        Training(clip=1.0, still=still, zeroes=clip),
+        clip=clip,
+        passes=None if clip else still,
+        per_step=True,
+    )
+    for mode, formula, figures, still, clip in (
+        ("min_max", ENDPOINT, BOUNDS, close(*BOUNDS), True),
+        ("percentiles", ENDPOINT, QUANTILES, close(*QUANTILES), True),
+        ("mean_std", ZSCORE, MOMENTS, NO_STD, False),
+    )
+}
+_GROOT = (
+    Profile("gr00t-n1-min_max", "gr00t", ENDPOINT, BOUNDS, 0.0, SAME, GROOT_BOUNDS),
+    Profile("gr00t-n1-q99", "gr00t", ENDPOINT, QUANTILES, 0.0, SAME, Training(clip=1.0, still=EQUAL_QUANTILES)),
+    Profile("gr00t-n1-mean_std", "gr00t", ZSCORE, MOMENTS, 0.0, SAME, GROOT_MOMENTS),
+    Profile("gr00t-n1-binary", "gr00t", BINARY, (), 0.0, SAME),
+    *_N16.values(),
+    Profile("gr00t-n1.6", "gr00t", None, (), 0.0, F64, per_step=True, by_mode=_N16),
+    Profile("starvla-min_max", "starvla", ENDPOINT, BOUNDS, 0.0, SAME, GROOT_BOUNDS),
+    Profile("starvla-q99", "starvla", ENDPOINT, QUANTILES, 0.0, SAME, Training(clip=2.2, still=EQUAL_QUANTILES)),
+    Profile("starvla-mean_std", "starvla", ZSCORE, MOMENTS, 0.0, SAME, GROOT_MOMENTS),
+    # the clients of its examples (`model2*_interface.py`)
+    Profile(
+        "starvla-client",
+        "starvla",
+        ENDPOINT,
+        BOUNDS,
+        0.0,
+        F64,
+        Training(still=EQUAL_BOUNDS, zeroes=True, dtype=SAME),
+        mask=True,
+        clip=True,
+        binary=6,
+    ),
+)
+# Diffusion Policy casts `u` to its float32 parameters and divides; robomimic multiplies. ACT floors its std at 0.01 and
+# TinyVLA widens its bounds by 1e-4 when the file is written. GO-1 reads float64 JSON. wall-x stores widths. VLA-0 emits
+# integers, whose fraction of the number of bins is `u`. RDT does not normalize.
+_OTHERS = (
+    Profile("diffusion-policy", "diffusion-policy", TO_LINEAR, ("scale", "offset"), 0.0, F32),
+    Profile("robomimic", "robomimic", LINEAR, ("scale", "offset"), 0.0, SAME),
+    Profile("act", "act", ZSCORE, MOMENTS, 0.0, SAME),
+    Profile("tinyvla", "tinyvla", ENDPOINT, BOUNDS, 0.0, SAME),
+    Profile("go1", "go1", ZSCORE, MOMENTS, 0.0, F64, E6),
+    Profile("wall-x", "wall-x", SPAN, ("min", "delta"), 0.0, SAME, Training(clip=1.0)),
+    Profile("vla0", "vla0", FRACTION, BOUNDS, 0.0, F64, domain=FRACTIONS),
+    Profile("rdt", "rdt", IDENTITY, (), 0.0, SAME),
 )
 
-PROFILES: Mapping[str, Profile] = MappingProxyType({profile.name: profile for profile in _TABLE})
+PROFILES: Mapping[str, Profile] = MappingProxyType(
+    {profile.name: profile for profile in (*_OPENVLA, *_OCTO, *_OPENPI, *_LEROBOT, *_GROOT, *_OTHERS)}
+)
 
 
 def find_profile(name: str) -> Profile:

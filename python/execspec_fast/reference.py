@@ -100,6 +100,8 @@ def _line(op: np.void) -> tuple[float, float]:
             return p[1] + p[2], p[0]
         case OpKind.TO_ZSCORE:
             return 1 / (p[1] + p[2]), -p[0] / (p[1] + p[2])
+        case OpKind.TO_LINEAR:
+            return 1 / p[0], -p[1] / p[0]
         case OpKind.ENDPOINT:
             return _width(op, p) / 2, p[0] + _width(op, p) / 2
         case OpKind.TO_ENDPOINT:
@@ -142,3 +144,5 @@ def _apply(op: np.void, v: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.floa
                 return np.asarray(after(2) * (x - p[0]) / _width(op, p) - after(1))
             case OpKind.TO_ZSCORE:
                 return np.asarray((x - p[0]) / (p[1] + p[2]))
+            case OpKind.TO_LINEAR:
+                return np.asarray((x - p[1]) / p[0])

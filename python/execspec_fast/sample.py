@@ -75,7 +75,7 @@ class ActionSample:
 
         Channels without an inverse (constant, clipped, stepped) are excluded, with the reason.
         """
-        unnormalizer = spec.map
+        unnormalizer = _unclipped(spec.map)
         excluded = _without_inverse(unnormalizer)
         table = np.array(unnormalizer.table())
         table["kind"][:, list(excluded)] = OpKind.IDENTITY
@@ -104,7 +104,7 @@ class ActionSample:
         knots = [name for name in LEVELS if name in spec.stats]
         if len(knots) < 2:
             return cls.gaussian(spec)
-        unnormalizer, values = spec.map, _per_channel(spec.stats, knots)
+        unnormalizer, values = _unclipped(spec.map), _per_channel(spec.stats, knots)
         excluded = _without_inverse(unnormalizer)
         scale, offset = unnormalizer.scale_offset()
         laws: list[Law] = []
@@ -138,7 +138,7 @@ class ActionSample:
             MissingStatsError: no mean or no std.
         """
         mean, std = _per_channel(spec.stats, ["mean", "std"])
-        unnormalizer = spec.map
+        unnormalizer = _unclipped(spec.map)
         excluded = _without_inverse(unnormalizer)
         scale, offset = unnormalizer.scale_offset()
         laws: list[Law] = []
@@ -197,6 +197,14 @@ def _check(rows: npt.NDArray[Any]) -> None:
         )
 
 
+def _unclipped(unnormalizer: Unnormalizer) -> Unnormalizer:
+    """The map without the clip of `u` it may begin with: its inverse is that of every action the clip lets through."""
+    ops = np.array(unnormalizer.table())
+    begins = np.logical_and.accumulate(np.isin(ops["kind"], (OpKind.CLIP, OpKind.IDENTITY)), axis=0)
+    ops[begins & (ops["kind"] == OpKind.CLIP)] = np.zeros((), ops.dtype)
+    return Unnormalizer(ops, domain=unnormalizer.domain, gripper=unnormalizer.gripper)
+
+
 def _without_inverse(unnormalizer: Unnormalizer) -> dict[int, str]:
     flat = np.flatnonzero(~unnormalizer.invertible())
     return {int(d): "its map is a constant, a clip or a step and has no inverse" for d in flat}
@@ -206,8 +214,4 @@ def _per_channel(stats: NormStats, names: Sequence[str]) -> npt.NDArray[np.float
     missing = [name for name in names if name not in stats]
     if missing:
         raise MissingStatsError(f"a sample from figures alone needs {missing[0]!r}; published: {', '.join(stats)}")
-    if len(stats.shape) != 1:
-        raise ShapeMismatchError(
-            f"figures per time step {stats.shape} make one sample per step; pass stats of one step"
-        )
-    return np.stack([stats[name] for name in names])
+    return np.stack([stats.flat[name] for name in names])

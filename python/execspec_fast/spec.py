@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from .conventions import Conventions, Fact, declared
@@ -14,7 +16,8 @@ from .domain import Domain
 from .errors import ShapeMismatchError, UnknownProfileError
 from .formats.published import Published, Source
 from .ops import PARAMETERS, OpDType, OpFlag, OpKind, OpTable, describe
-from .profiles import PROFILES, Profile, find_profile
+from .profile import Profile
+from .profiles import PROFILES, find_profile
 from .stats import NormStats
 from .unnormalizer import DTypeChoice, Unnormalizer
 
@@ -27,6 +30,8 @@ class ExecSpec:
     """One executable policy specification: what this checkpoint, with this key, makes the robot do.
 
     A spec that exists can run: its op table is compiled and checked on construction. Equal specs have equal `digest`.
+    Where figures have one row for each of T time steps, actions are chunks `(..., T, D)`, and every (time step,
+    channel) is a channel of its own to arithmetic: `dim` is `T * D`, a sample has rows of `T * D`.
 
     Attributes:
         path: the checkpoint, as the user or the registry names it.
@@ -55,13 +60,14 @@ class ExecSpec:
     _table: OpTable = field(init=False)
 
     def __post_init__(self) -> None:
+        width = self.stats.dim
         for name in ("names", "units"):
             value = getattr(self.conventions, name).value
-            if value is not None and len(value) != self.dim:
-                raise ShapeMismatchError(f"{self.name}: {len(value)} channel {name} for {self.dim} channels of figures")
-        beyond = [channel for channel in self.gripper or () if not 0 <= channel < self.dim]
+            if value is not None and len(value) != width:
+                raise ShapeMismatchError(f"{self.name}: {len(value)} channel {name} for {width} channels of figures")
+        beyond = [channel for channel in self.conventions.gripper.value or () if not 0 <= channel < width]
         if beyond:
-            raise ShapeMismatchError(f"{self.name}: gripper channel {beyond[0]} of {self.dim} channels (from 0)")
+            raise ShapeMismatchError(f"{self.name}: gripper channel {beyond[0]} of {width} channels (from 0)")
         if self.post is not None and self.post.shape[-1] != self.dim:
             raise ShapeMismatchError(f"{self.name}: post has {self.post.shape[-1]} channels, the figures {self.dim}")
         object.__setattr__(self, "_table", self._profile.table(self.stats, self.eps))
@@ -106,7 +112,12 @@ class ExecSpec:
 
     @property
     def dim(self) -> int:
-        return self.stats.dim
+        return math.prod(self.stats.shape)
+
+    @property
+    def steps(self) -> int | None:
+        """T, where the figures have one row per time step of a chunk; else None."""
+        return self.stats.shape[0] if len(self.stats.shape) > 1 else None
 
     @property
     def domain(self) -> Domain:
@@ -115,13 +126,19 @@ class ExecSpec:
 
     @property
     def gripper(self) -> tuple[int, ...] | None:
-        """Indices of the gripper channels, empty if there is none, None if unknown."""
-        return self.conventions.gripper.value
+        """Indices of the gripper channels, of every time step; empty if there is none, None if unknown."""
+        own = self.conventions.gripper.value
+        if own is None or self.steps is None:
+            return own
+        return tuple(step * self.stats.dim + channel for step in range(self.steps) for channel in own)
 
     @property
     def channels(self) -> tuple[str, ...]:
-        """Names of the channels: published ones, else their indices from 0."""
-        return self.conventions.names.value or tuple(str(d) for d in range(self.dim))
+        """Names of the channels: published ones, else their indices from 0; `NAME@STEP` where figures have steps."""
+        own = self.conventions.names.value or tuple(str(d) for d in range(self.stats.dim))
+        if self.steps is None:
+            return own
+        return tuple(f"{name}@{step}" for step in range(self.steps) for name in own)
 
     def table(self) -> OpTable:
         """The ops from `u` to `a`, shape `(stages, D)`, `post` not included."""
@@ -140,7 +157,7 @@ class ExecSpec:
     def unnormalize(
         self, u: npt.ArrayLike, out: Array | None = None, dtype: DTypeChoice = None, threads: int | None = None
     ) -> Array:
-        """Physical action of `u`, shape `(..., D)`, in the ecosystem's own arithmetic.
+        """Physical action of `u`, shape `(..., D)` or `(..., T, D)`, in the ecosystem's own arithmetic.
 
         Args:
             u: normalized action, float32 or float64.
@@ -148,23 +165,25 @@ class ExecSpec:
             dtype: of the result; None for the dtype of `u`, `"native"` for what the ecosystem returns.
             threads: at most so many; never changes a bit.
         """
-        return self.unnormalizer(u, out=out, dtype=dtype, threads=threads)
+        return self._apply(self.unnormalizer, u, out, dtype, threads)
 
     def command(
         self, u: npt.ArrayLike, out: Array | None = None, dtype: DTypeChoice = None, threads: int | None = None
     ) -> Array:
         """What the controller receives: `unnormalize`, then the client's ops in `post`; arguments as `unnormalize`."""
-        return self._commander(u, out=out, dtype=dtype, threads=threads)
+        return self._apply(self._commander, u, out, dtype, threads)
 
     def normalize(self, a: npt.ArrayLike, out: Array | None = None) -> Array:
-        """The ecosystem's forward map, with its own clip and epsilon: what the policy was trained on, shape `(..., D)`.
+        """The ecosystem's forward map, with its own clip and epsilon: what the policy was trained on.
+
+        Shapes as `unnormalize`.
 
         Seldom the inverse of `unnormalize`, which is `unnormalizer.inverse`.
 
         Raises:
             MissingStatsError: the forward map needs a figure that is not published.
         """
-        return self._normalizer(a, out=out)
+        return self._apply(self._normalizer, a, out)
 
     @cached_property
     def digest(self) -> str:
@@ -193,6 +212,7 @@ class ExecSpec:
             "ecosystem": self.ecosystem,
             "profile": self.profile_fact.to_dict(),
             "dim": self.dim,
+            "steps": self.steps,
             "channels": list(self.channels),
             "ops": list(describe(self._table)),
             "post": None if self.post is None else list(describe(self.post)),
@@ -204,6 +224,29 @@ class ExecSpec:
 
     def __repr__(self) -> str:
         return f"ExecSpec({self.name!r}, profile={self.profile!r}, dim={self.dim}, digest={self.digest[:12]!r})"
+
+    def _apply(
+        self,
+        unnormalizer: Unnormalizer,
+        u: npt.ArrayLike,
+        out: Array | None,
+        dtype: DTypeChoice = None,
+        threads: int | None = None,
+    ) -> Array:
+        """`unnormalizer` on actions, or on chunks of them where figures have steps."""
+        if self.steps is None:
+            return unnormalizer(u, out=out, dtype=dtype, threads=threads)
+        chunks = np.asarray(u)
+        if chunks.shape[-2:] != self.stats.shape:
+            raise ShapeMismatchError(f"{self.name}: chunks of shape {self.stats.shape} wanted, u is {chunks.shape}")
+        rows = (*chunks.shape[:-2], self.dim)
+        if out is None:
+            return unnormalizer(chunks.reshape(rows), dtype=dtype, threads=threads).reshape(chunks.shape)
+        flat = out.reshape(rows) if out.shape == chunks.shape else out
+        if not np.may_share_memory(flat, out):
+            raise ShapeMismatchError(f"{self.name}: the last two axes of out must lie side by side in memory")
+        unnormalizer(chunks.reshape(rows), out=flat, dtype=dtype, threads=threads)
+        return out
 
     @property
     def _profile(self) -> Profile:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -15,7 +15,10 @@ FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
 FIGURES = ("mean", "std", "min", "max", "q01", "q10", "q50", "q90", "q99")
-"""Canonical names, whatever a file calls them (Octo's `p01` is `q01`)."""
+"""Canonical names of statistics, whatever a file calls them (Octo's `p01` is `q01`)."""
+
+COEFFICIENTS = ("scale", "offset", "delta")
+"""What some stacks publish in the place of statistics, or beside them; `delta` is a width."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,10 +26,12 @@ class NormStats:
     """The published figures of one key.
 
     Attributes:
-        figures: canonical name (one of `FIGURES`) to float64 array, shape `(D,)`, or `(T, D)` where a file
-            publishes one row per time step of an action chunk. Values are the published numbers, widened
-            exactly; they may be non-finite, since a file may be (the audit says so).
+        figures: canonical name (one of `FIGURES` or `COEFFICIENTS`) to float64 array, shape
+            `(D,)`, or `(T, D)` where a file publishes one row per time step of an action chunk. Values are the
+            published numbers, widened exactly; they may be non-finite, since a file may be (the audit says so).
         mask: shape `(D,)`, False where the un-normalizer passes `u` through; None if the file has no mask.
+        modes: by channel, the name of the figures it is scaled by, where the files say so for single channels
+            (GR00T's groups: `min_max`, `percentiles`, `mean_std`); None where one mode holds for all.
         count: samples behind the figures, None if the file does not say.
         estimator: how the quantiles were estimated (`np.quantile`, `histogram`, `merged`), None if unknown.
         float32: True if the figures are stored in float32 (safetensors), so that they load as such.
@@ -34,6 +39,7 @@ class NormStats:
 
     figures: Mapping[str, FloatArray]
     mask: BoolArray | None = None
+    modes: tuple[str, ...] | None = None
     count: int | None = None
     estimator: str | None = None
     float32: bool = False
@@ -41,9 +47,10 @@ class NormStats:
     def __post_init__(self) -> None:
         if not self.figures:
             raise MissingStatsError("no figures at all: a key needs at least one of " + ", ".join(FIGURES))
-        unknown = sorted(set(self.figures) - set(FIGURES))
+        unknown = sorted(set(self.figures) - {*FIGURES, *COEFFICIENTS})
         if unknown:
-            raise MissingStatsError(f"unknown figure {unknown[0]!r}; the canonical names are {', '.join(FIGURES)}")
+            names = ", ".join((*FIGURES, *COEFFICIENTS))
+            raise MissingStatsError(f"unknown figure {unknown[0]!r}; the canonical names are {names}")
         frozen = {name: _frozen(np.asarray(value, np.float64)) for name, value in self.figures.items()}
         shapes = {value.shape for value in frozen.values()}
         if len(shapes) > 1 or any(len(s) not in (1, 2) for s in shapes):
@@ -55,6 +62,8 @@ class NormStats:
             if mask.shape != (self.dim,):
                 raise ShapeMismatchError(f"mask has shape {mask.shape}, the figures have {self.dim} channels")
             object.__setattr__(self, "mask", mask)
+        if self.modes is not None and len(self.modes) != self.dim:
+            raise ShapeMismatchError(f"{len(self.modes)} modes for {self.dim} channels of figures")
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -63,6 +72,19 @@ class NormStats:
     @property
     def dim(self) -> int:
         return self.shape[-1]
+
+    @property
+    def flat(self) -> NormStats:
+        """The same figures with the D channels of each of T time steps side by side, shape `(T * D,)`."""
+        if len(self.shape) == 1:
+            return self
+        steps = self.shape[0]
+        return replace(
+            self,
+            figures={name: value.reshape(-1) for name, value in self.figures.items()},
+            mask=None if self.mask is None else np.tile(self.mask, steps),
+            modes=None if self.modes is None else self.modes * steps,
+        )
 
     def __contains__(self, name: str) -> bool:
         return name in self.figures

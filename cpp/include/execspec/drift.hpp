@@ -73,6 +73,27 @@ double max_abs(const AnyColumn& x, const PiecewiseMap& fi, const PiecewiseMap& f
     return largest;
 }
 
+// P(f(u) < lo or f(u) > hi): how often a clip to [lo, hi] changes an action. A value at a limit stays.
+template <class AnyColumn>
+double outside(const AnyColumn& x, const PiecewiseMap& f, double lo, double hi) {
+    const PiecewiseMap zero{{first_cut, {dd(0.0), dd(0.0)}}};
+    dd mass;
+    integrate_pieces(x, zero, f, [&](const Place& a, const Place& b, const Affine& g) {
+        if (sign(g.scale) == 0) {
+            if (g.offset < dd(lo) || g.offset > dd(hi)) mass += b.mass - a.mass;
+            return;
+        }
+        const bool rising = sign(g.scale) > 0;
+        const double first = rising ? lo : hi;
+        const double second = rising ? hi : lo;
+        const Cut enter = std::isfinite(first) ? Cut{g.solve(dd(first)), false} : first_cut;
+        const Cut leave = std::isfinite(second) ? Cut{g.solve(dd(second)), true} : last_cut;
+        if (a.cut < enter) mass += x.place(detail::earlier(enter, b.cut)).mass - a.mass;
+        if (leave < b.cut) mass += b.mass - x.place(detail::later(leave, a.cut)).mass;
+    });
+    return double(mass / x.total());
+}
+
 // sup |delta| over the domain of u, one-sided limits at jumps included; infinite if nothing bounds it.
 inline double worst_case(const Domain& domain, const PiecewiseMap& fi, const PiecewiseMap& fj) {
     if (!domain.points.empty()) return max_abs(Empirical(domain.points), fi, fj);

@@ -18,8 +18,9 @@ enum class OpKind : std::int32_t {
     step = 5,         // threshold, below, at, above
     to_endpoint = 6,  // lo, hi, eps: 2 (v - lo) / w - 1
     to_zscore = 7,    // mean, std, eps: (v - mean) / (std + eps)
+    to_linear = 8,    // scale, offset: (v - offset) / scale
 };
-constexpr std::int32_t op_kinds = 8;
+constexpr std::int32_t op_kinds = 9;
 
 enum OpFlag : std::int16_t {
     eps_if_zero = 1,  // w = hi - lo, replaced by eps where it is exactly zero
@@ -102,6 +103,8 @@ void apply_op(const Op& op, const V* in, W* out, std::size_t n) noexcept {
             const W s = b + c;
             return each([=](V v) { return (static_cast<W>(v) - a) / s; });
         }
+        case OpKind::to_linear:
+            return each([=](V v) { return (static_cast<W>(v) - b) / a; });
     }
 }
 

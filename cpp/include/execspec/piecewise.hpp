@@ -14,7 +14,8 @@ namespace execspec {
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
 
-// A place between real numbers: just before `at`, or just after it. A jump at t needs both: (-, before) (point) (after, +).
+// A place between real numbers: just before `at`, or just after it. A jump at t needs both: (-, before) (point) (after,
+// +).
 struct Cut {
     dd at;
     bool after = false;
@@ -89,6 +90,10 @@ inline Affine coefficients(const Op& op) {
         case OpKind::to_zscore: {
             const dd scale = dd(1.0) / (dd(op.p[1]) + dd(op.p[2]));
             return {scale, -(scale * dd(op.p[0]))};
+        }
+        case OpKind::to_linear: {
+            const dd scale = dd(1.0) / dd(op.p[0]);
+            return {scale, -(scale * dd(op.p[1]))};
         }
         default:
             return {dd(1.0), dd(0.0)};

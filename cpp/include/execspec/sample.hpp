@@ -36,9 +36,7 @@ struct Frame {
     double centre;
     int exponent;
 
-    static Frame around(double centre, double reach) {
-        return {centre, reach > 0.0 ? std::ilogb(reach) + 1 : 0};
-    }
+    static Frame around(double centre, double reach) { return {centre, reach > 0.0 ? std::ilogb(reach) + 1 : 0}; }
 
     dd local(dd x) const { return scale_by_power(x - dd(centre), -exponent); }
 
@@ -96,7 +94,8 @@ class Empirical {
         return {cut, dd(found->before), found->first, k ? records_[k - 1].value : -infinity, found->value, k};
     }
 
-    // Where the variance drowns in the second moment (values far from the centre, close together) they are added singly.
+    // Where the variance drowns in the second moment (values far from the centre, close together) they are added
+    // singly.
     dd integrate_square(const Affine& g, const Place& a, const Place& b) const {
         const dd second = seconds_[b.index] - seconds_[a.index];
         const dd sum = square(g, b.mass - a.mass, b.first - a.first, second);
@@ -155,7 +154,8 @@ class Segments {
     }
 
     dd integrate_square(const Affine& g, const Place& a, const Place& b) const {
-        return square(g, b.mass - a.mass, b.first - a.first, before(b.index, b.cut).second - before(a.index, a.cut).second);
+        return square(g, b.mass - a.mass, b.first - a.first,
+                      before(b.index, b.cut).second - before(a.index, a.cut).second);
     }
 
   private:

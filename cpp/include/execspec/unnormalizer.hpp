@@ -122,7 +122,8 @@ class Unnormalizer {
         template <class Native, class Out>
         void store(OpDType dtype, Rows<Out> out, std::size_t row, std::size_t channel, std::size_t n) {
             for (std::size_t r = 0; r < n; ++r) {
-                const Native v = dtype == OpDType::float32 ? static_cast<Native>(narrow_[r]) : static_cast<Native>(wide_[r]);
+                const Native v =
+                    dtype == OpDType::float32 ? static_cast<Native>(narrow_[r]) : static_cast<Native>(wide_[r]);
                 out.at(row + r, channel) = static_cast<Out>(v);
             }
         }

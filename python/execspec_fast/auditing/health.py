@@ -242,7 +242,7 @@ def per_time_step(s: Subject) -> Iterator[Symptom]:
 def pooled(s: Subject) -> Iterator[Symptom]:
     needed = [s.stats[name] for name in s.needs if name in s.stats]
     same = needed and all((value == value.flat[0]).all() for value in needed)
-    if s.stats.dim > 2 and same and any(abs(value.flat[0]) not in (0, 1) for value in needed):
+    if s.stats.dim > 2 and same and any(abs(value.flat[0]) not in (0, 1, math.inf) for value in needed):
         yield Symptom(
             "warning",
             "all channels share the same figures: were they pooled, or broadcast from a scalar?",

@@ -16,9 +16,19 @@ Reader = Callable[[Folder], Checkpoint | None]
 
 def readers() -> tuple[Reader, ...]:
     """A new ecosystem is one more name here. Imported when needed: they are half of this package's import time."""
-    from . import lerobot, lerobot_dataset, openpi, openvla
+    from . import gr00t, gr00t_dataset, lerobot, lerobot_dataset, octo, openpi, openvla, small_stacks, tensor_stats
 
-    return openvla.read, openpi.read, lerobot.read, lerobot_dataset.read
+    return (
+        openvla.read,
+        octo.read,
+        openpi.read,
+        lerobot.read,
+        lerobot_dataset.read,
+        gr00t.read,
+        gr00t_dataset.read,
+        small_stacks.read,
+        tensor_stats.read,
+    )
 
 
 METADATA = (
@@ -29,9 +39,12 @@ METADATA = (
     "*policy_*processor.json",
     "*policy_*processor_step_*.safetensors",
     "*meta/info.json",
+    "*modality.json",
+    "*experiment_cfg/metadata.json",
+    "*embodiment_id.json",
 )
 """Globs (`*` crosses folders) of every file a reader takes, weights left out: LeRobot before 0.4 keeps its statistics
-inside `model.safetensors`."""
+inside `model.safetensors`, and Diffusion Policy, robomimic and wall-x keep theirs among the weights too."""
 
 
 def read_folder(folder: Folder) -> tuple[Checkpoint, ...]:

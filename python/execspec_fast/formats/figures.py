@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,7 +13,7 @@ from ..errors import FormatError, ShapeMismatchError
 from ..stats import FIGURES, BoolArray, FloatArray, NormStats
 from .published import FileRecord
 from .strict_json import escape
-from .tree import File
+from .tree import File, Folder
 
 ROUNDING = 1e-5
 """Relative to the largest figure of a channel: copies closer than this differ by a float32 detour, not in meaning."""
@@ -65,6 +66,25 @@ def numbers(fail: Callable[[str, str], FormatError], pointer: str, value: object
     if len({len(row) for row in rows}) > 1:
         raise fail("rows of different lengths", pointer)
     return np.array(items, np.float64)
+
+
+def mask_of(file: File, pointer: str, value: Any) -> BoolArray:
+    """A mask: a list of true and false, or of 1 and 0. Raises `FormatError` with the place."""
+    if not isinstance(value, list) or any(type(v) not in (bool, int) or v not in (0, 1) for v in value):
+        raise file.error("expected a mask, a list of true and false (or 1 and 0)", pointer)
+    return np.array(value, np.bool_)
+
+
+def named(word: str, folder: Folder) -> str:
+    """The name that holds the word, of the repository or of the folder and its parent; empty if none does."""
+    names = [folder.repo] if folder.repo else folder.location.split("/")[-2:]
+    return next((name for name in names if re.search(rf"(?<![a-z]){word}(?![a-z])", name.lower())), "")
+
+
+def is_unkeyed(document: Mapping[str, Any]) -> bool:
+    """Whether a document holds the `action` of one dataset itself, and not that of datasets by name."""
+    block = document.get("action")
+    return isinstance(block, dict) and not isinstance(block.get("action"), dict)
 
 
 def disagreement(a: NormStats, b: NormStats) -> dict[str, Any] | None:

@@ -27,7 +27,8 @@ _INFO = re.compile(r"(?:meta/)?info\.json")
 _STATS = re.compile(r"(?:meta/)?stats\.json")
 _EPISODES = re.compile(r"(?:meta/)?episodes_stats\.jsonl")
 _LOOSE = re.compile(r"(?!(?:norm_)?stats\.json)[^/]*stats[^/]*\.json")
-_GROOT = re.compile(r"(?:meta/)?(?:modality|relative_stats)\.json|experiment_cfg/.*|processor_config\.json")
+GROOT = re.compile(r"(?:meta/)?(?:modality|relative_stats)\.json|experiment_cfg/.*|processor_config\.json")
+"""Beside these, a dataset's files are GR00T's."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +56,9 @@ class Table:
 
 def read(folder: Folder) -> Checkpoint | None:
     """What a LeRobot dataset in this folder publishes; None if there is none."""
-    if any(_GROOT.fullmatch(name) for name in folder.files):
+    if any(GROOT.fullmatch(name) for name in folder.files):
         return None
-    info = _info(folder)
+    info = read_info(folder)
     tables: list[Table] = []
     records: list[FileRecord] = [record(info.file, ECOSYSTEM)] if info.file else []
     findings: list[Finding] = []
@@ -97,7 +98,8 @@ def read(folder: Folder) -> Checkpoint | None:
     )
 
 
-def _info(folder: Folder) -> Info:
+def read_info(folder: Folder) -> Info:
+    """The dataset's description; one that declares nothing where there is none."""
     for path, file in folder.files.items():
         if _INFO.fullmatch(path):
             try:
@@ -163,7 +165,7 @@ def _publish(table: Table, info: Info, key: str) -> Published:
         stats=table.stats,
         profile=inferred(candidates[0], why) if candidates else UNKNOWN,
         alternatives=candidates[1:],
-        conventions=_conventions(table.stats, info),
+        conventions=conventions_of(table.stats, info),
         sources={"stats": table.file.source(table.pointer)},
     )
 
@@ -178,7 +180,8 @@ def _names(info: Info) -> Fact[tuple[str, ...]]:
     return declared(tuple(names), fact.why) if names and all(isinstance(name, str) for name in names) else UNKNOWN
 
 
-def _conventions(stats: NormStats, info: Info) -> Conventions:
+def conventions_of(stats: NormStats, info: Info) -> Conventions:
+    """What the description of a dataset says of its action."""
     names, rate, robot = _names(info), info.fact("fps"), info.fact("robot_type")
     hertz = rate.value if isinstance(rate.value, (int, float)) and not isinstance(rate.value, bool) else 0
     if names.value is not None and len(names.value) != stats.dim:

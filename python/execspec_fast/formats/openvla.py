@@ -2,8 +2,8 @@
 
 The loader of openvla/openvla (`experiments/robot/openvla_utils.py`) lets a local `dataset_statistics.json` replace
 the `norm_stats` of `config.json`. Nora and Mantis publish the same layout as `norm_stats.json`, RoboVLMs one dataset
-per file, without a key: `dataset_statistics_<name>.json`. OpenVLA-OFT shares the layout and un-normalizes with
-another epsilon, and for ALOHA from other figures; its checkpoint does not say so.
+per file, without a key: `dataset_statistics_<name>.json`, SpatialVLA as `statistics` in `processor_config.json`. The
+forks share the layout and not the un-normalizer; their checkpoints do not say so.
 """
 
 from __future__ import annotations
@@ -13,22 +13,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from ..conventions import Conventions, Fact, infer_gripper, inferred
+from ..conventions import Conventions, Fact, infer_gripper
 from ..errors import Finding, FormatError, MissingStatsError
-from ..stats import FIGURES, BoolArray
-from .figures import describe, disagreement, read_stats, record
+from ..stats import FIGURES
+from .figures import describe, disagreement, is_unkeyed, mask_of, read_stats, record
+from .octo import is_octo
+from .openvla_forks import OFT_FILES, PROCESSOR, ecosystem_of, possible, whose
 from .published import Checkpoint, FileRecord, Published
 from .strict_json import escape
 from .tree import File, Folder
 
 SIDE, CONFIG, KEYED, LOOSE = "dataset_statistics.json", "config.json", "norm_stats.json", "dataset_statistics_"
-PRECEDENCE = {SIDE: 0, CONFIG: 1, KEYED: 2}
+PRECEDENCE = {SIDE: 0, CONFIG: 1, KEYED: 2, PROCESSOR: 3}
 """Which file replaces which; one dataset per file comes last."""
-
-OFT_FILES = re.compile(r"(?:action_head|proprio_projector)--.+|lora_adapter/.+")
-"""Files that OpenVLA-OFT saves beside its weights and OpenVLA does not."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +47,7 @@ def read(folder: Folder) -> Checkpoint | None:
     candidates = [name for name in folder.files if name in PRECEDENCE or re.fullmatch(LOOSE + r"[^/]+\.json", name)]
     if not candidates:
         return None
-    profile, alternatives = _profile(folder)
+    profile, alternatives = whose(folder)
     tables = [table for name in candidates if (table := _read_table(folder, name, profile, alternatives))]
     if not tables:
         return None
@@ -61,7 +58,7 @@ def read(folder: Folder) -> Checkpoint | None:
     records = tuple(one for table in tables for one in table.records)
     return Checkpoint(
         path=folder.path,
-        ecosystem=str(profile.value).removesuffix("-minmax") if records else "",
+        ecosystem=ecosystem_of(profile) if records else "",
         keys=tuple(key for table in used for key in table.keys),
         shadowed=tuple(key for table in lost for key in table.keys),
         findings=(*findings, *_conflicts(folder, used[0], lost), *_fork(folder, used, profile)),
@@ -69,27 +66,6 @@ def read(folder: Folder) -> Checkpoint | None:
         repo=folder.repo,
         revision=folder.revision,
     )
-
-
-def _profile(folder: Folder) -> tuple[Fact[str], tuple[str, ...]]:
-    """The un-normalizer that runs, and others that could."""
-    saved = next((name for name in folder.files if OFT_FILES.fullmatch(name)), "")
-    named = _word("oft", folder)
-    if not saved and not named:
-        rule = "the layout is OpenVLA's, and neither the files nor the path say OpenVLA-OFT"
-        return inferred("openvla", rule), ("openvla-oft",)
-    rule = f"{saved} is a file that OpenVLA-OFT saves" if saved else f"the path says OFT: {named}"
-    aloha = _word("aloha", folder)
-    if aloha and not _word("libero", folder):
-        rule += f"; where its command line says aloha, as {aloha} does, it un-normalizes by min and max"
-        return inferred("openvla-oft-minmax", rule), ("openvla-oft",)
-    return inferred("openvla-oft", rule), ("openvla",)
-
-
-def _word(word: str, folder: Folder) -> str:
-    """The name that holds the word, of the repository or of the folder and its parent; empty if none does."""
-    names = [folder.repo] if folder.repo else folder.location.split("/")[-2:]
-    return next((name for name in names if re.search(rf"(?<![a-z]){word}(?![a-z])", name.lower())), "")
 
 
 def _read_table(folder: Folder, name: str, profile: Fact[str], alternatives: tuple[str, ...]) -> _Table | None:
@@ -116,15 +92,14 @@ def _read_table(folder: Folder, name: str, profile: Fact[str], alternatives: tup
             message = f"the action block has {', '.join(map(repr, unread))}, which no un-normalizer reads"
             fix = "Compare with the names that are read: " + ", ".join(FIGURES) + "."
             findings.append(Finding("K4", "note", target, f"{file.path}#{pointer}/action", message, fix=fix))
-    return _Table(name, tuple(keys), tuple(findings), (record(file, str(profile.value).removesuffix("-minmax")),))
+    return _Table(name, tuple(keys), tuple(findings), (record(file, ecosystem_of(profile)),))
 
 
 def _holds_statistics(file: File) -> bool:
-    """Whether a file that does not parse must have held statistics: by its name, or `config.json` by a word in it."""
-    if file.name != CONFIG:
-        return True
+    """Whether a file that does not parse must have held statistics: by its name, or by a word in it."""
+    word = {CONFIG: b'"norm_stats"', PROCESSOR: b'"statistics"'}.get(file.name, b"")
     try:
-        return b'"norm_stats"' in file.read()
+        return word in file.read()
     except FormatError:
         return False
 
@@ -147,21 +122,17 @@ def _entries(folder: Folder, name: str, document: Any) -> Mapping[str, tuple[str
     if name == CONFIG or (name == KEYED and isinstance(document, dict) and "norm_stats" in document):
         pointer = "/norm_stats"
         document = document.get("norm_stats") if isinstance(document, dict) else None
+    elif name == PROCESSOR:
+        pointer = "/statistics"
+        document = document.get("statistics") if isinstance(document, dict) else None
     if not isinstance(document, dict):
         return {}
-    if name != CONFIG and isinstance(document.get("action"), dict):
+    if name not in (CONFIG, PROCESSOR) and is_unkeyed(document):
         entries = {name.removeprefix(LOOSE).removesuffix(".json"): (pointer, document)}
     else:
         entries = {key: (f"{pointer}/{escape(key)}", entry) for key, entry in document.items()}
     blocks = [entry.get("action") for _, entry in entries.values() if isinstance(entry, dict)]
-    return entries if any(isinstance(block, dict) and not _is_octo(folder, block) for block in blocks) else {}
-
-
-def _is_octo(folder: Folder, block: Mapping[str, Any]) -> bool:
-    """Octo names its quantiles p01 and p99, reads mean and std by default, and often publishes no mask."""
-    if "p01" in block:
-        return True
-    return "mask" not in block and (not {"min", "q01"} & set(block) or bool(_word("octo", folder)))
+    return entries if any(isinstance(block, dict) and not is_octo(folder, block) for block in blocks) else {}
 
 
 def _published(
@@ -178,7 +149,7 @@ def _published(
         file,
         inside,
         block,
-        mask=_mask(file, f"{inside}/mask", block["mask"]) if "mask" in block else None,
+        mask=mask_of(file, f"{inside}/mask", block["mask"]) if "mask" in block else None,
         count=count,
         estimator="np.quantile" if count is not None else None,
     )
@@ -188,16 +159,10 @@ def _published(
         key,
         stats,
         profile,
-        alternatives,
+        possible(alternatives, stats),
         conventions=Conventions(gripper=infer_gripper(stats)),
         sources={name: file.source(place) for name, place in places.items() if present[name]},
     )
-
-
-def _mask(file: File, pointer: str, value: Any) -> BoolArray:
-    if not isinstance(value, list) or any(type(v) not in (bool, int) or v not in (0, 1) for v in value):
-        raise file.error("expected a mask, a list of true and false (or 1 and 0)", pointer)
-    return np.array(value, np.bool_)
 
 
 def _conflicts(folder: Folder, used: _Table, lost: list[_Table]) -> Iterator[Finding]:
@@ -254,12 +219,12 @@ def _fork(folder: Folder, used: list[_Table], profile: Fact[str]) -> Iterator[Fi
             fix=f"Fetch {SIDE} of the fine-tuning run; it is saved beside the weights.",
         )
     masked = {key.key: channels for table in used for key in table.keys if (channels := _masked(key))}
-    if used[0].name == KEYED and _word("nora", folder) and masked:
+    if profile.value == "nora" and masked:
         yield Finding(
             "T4",
             "note",
             folder.path,
-            folder.files[KEYED].path,
+            folder.files[used[0].name].path,
             f"Nora's decoder does not use the mask: it scales the masked channels too, on {len(masked)} keys",
             {"keys": masked},
             "Compare the gripper that this checkpoint emits with what the robot expects; closed, 0, decodes to 0.5.",

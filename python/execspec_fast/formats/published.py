@@ -28,7 +28,7 @@ class FileRecord:
     """One file seen: exactly one record per regular file or link below the target.
 
     `status`: `read`, `unauditable: pickle`, `lfs pointer`, `empty`, `not metadata`,
-    `ecosystem not supported yet`, `unreadable`, `refused`, …; `detail` says more, e.g. the parser's error.
+    `unreadable`, `refused`, …; `detail` says more, e.g. the parser's error.
     """
 
     path: str

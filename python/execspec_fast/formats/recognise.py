@@ -1,7 +1,7 @@
 """Names for files that no reader took: what each is, and why it is not audited.
 
 The first bytes tell pickles and LFS pointers, whatever the name says; then the name; then small JSON is looked into,
-so that statistics of an ecosystem we cannot read yet are never passed over as if they were none.
+so that statistics in a layout no reader knows are never passed over as if they were none.
 """
 
 from __future__ import annotations
@@ -22,16 +22,13 @@ HEAD = 256
 LOOKED_INTO = 1 << 20
 """Bytes of the largest JSON file that is parsed only to be named."""
 
-NOT_METADATA, NOT_YET, WEIGHTS, PICKLE = "not metadata", "ecosystem not supported yet", "weights", "unauditable: pickle"
+NOT_METADATA, WEIGHTS, PICKLE = "not metadata", "weights", "unauditable: pickle"
 
 _LFS = b"version https://git-lfs"
 _PICKLED = re.compile(rb"\x80[\x02-\x05]|PK\x03\x04.{0,200}data\.pkl", re.DOTALL)
 """A pickle of protocol 2 to 5, or a torch archive, whose first member is one."""
 
 _HIDDEN = re.compile(r"(?:.*/)?\.(?:git|cache/huggingface)/.*")
-
-_GROOT = re.compile(r"(?:meta/)?(?:modality|relative_stats)\.json|experiment_cfg/.*")
-"""Beside these, a dataset's statistics are GR00T's."""
 
 _NAMES: tuple[tuple[str, str, str, str], ...] = (
     (r".*(?:stat|norm)[^/]*\.(?:pkl|pickle|pt|pth|joblib)", PICKLE, "", "statistics, by the name"),
@@ -43,7 +40,6 @@ _NAMES: tuple[tuple[str, str, str, str], ...] = (
     (r".*\.index\.json", NOT_METADATA, "", "index of weights"),
     (r"(?:.*/)?(?:[^/]*token[^/]*|vocab|merges)\.(?:json|model)", NOT_METADATA, "", "tokenizer"),
     (r"(?:.*/)?(?:episodes|tasks)\.jsonl", NOT_METADATA, "lerobot", "index of a dataset"),
-    (r"(?:.*/)?(?:relative_stats|embodiment_id)\.json", NOT_YET, "gr00t", ""),
 )
 """Path, status, ecosystem and detail; the first that fits counts."""
 
@@ -89,12 +85,6 @@ def _what_json(file: File, folder: Folder) -> tuple[str, str, str]:
     if is_controller(document):
         return "controller", "robosuite", ""
     figures = any("action" in key and _has_figures(block) for node in _objects(document) for key, block in node.items())
-    ecosystem = _foreign(document, file.name)
-    if figures and any(_GROOT.fullmatch(name) for name in folder.files):
-        ecosystem = "gr00t"
-    if ecosystem:
-        starvla = ecosystem == "gr00t" and "starvla" in folder.location.lower()  # takes over GR00T's modality files
-        return NOT_YET, "starvla" if starvla else ecosystem, ""
     if figures:
         return NOT_METADATA, "", "figures in a layout that no loader reads"
     match document:
@@ -104,36 +94,6 @@ def _what_json(file: File, folder: Folder) -> tuple[str, str, str]:
             return NOT_METADATA, "lerobot", "description of a dataset"
     names = ", ".join(map(repr, list(document)[:4])) if isinstance(document, dict) else type(document).__name__
     return NOT_METADATA, "", f"no statistics in it, but {names}"
-
-
-def _foreign(document: Any, name: str) -> str:
-    """The ecosystem whose statistics or layout a document holds and that has no reader; empty if none is known."""
-    match document:
-        case {"action_mean": _, "qpos_mean": _}:
-            return "act"
-        case {"out_ori_act": _}:
-            return "vla0"
-        case {"__fingerprints__": _}:
-            return "gr00t"
-        case {"processor_class": str(processor)} if processor.startswith("Gr00t"):
-            return "gr00t"
-        case {"processor_class": str(processor), "statistics": _} if processor.startswith("SpatialVLA"):
-            return "spatialvla"
-        case {"action": {"mean": list(), "std": list()}} if name.startswith("dataset_statistics"):
-            return "octo"
-    for entry in document.values() if isinstance(document, dict) else ():
-        match entry:
-            case {"state_mean": _, "state_std": _}:
-                return "rdt"
-            case {"statistics": _, "modalities": _}:
-                return "gr00t"
-            case {"action": {"mean": list(), "std": list()}} if name.startswith("dataset_statistics"):
-                return "octo"
-            case {"action": dict(groups)} if any(map(_has_figures, groups.values())):
-                return "gr00t"
-            case dict() if any(isinstance(slot, dict) and {"start", "end"} <= set(slot) for slot in entry.values()):
-                return "gr00t"
-    return ""
 
 
 def _has_figures(block: Any) -> bool:

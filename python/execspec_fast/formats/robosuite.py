@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ..controllers import Controller
+from ..controller import Controller
+from ..controllers import PANDA_GRIPPER, TWO_FINGER
 from ..conventions import UNKNOWN, Fact, declared, inferred
 from ..errors import FormatError
 from .figures import numbers
@@ -76,27 +77,38 @@ def _controller(file: File, part: str, config: dict[str, Any]) -> Controller:
     if any(value.shape not in ((1,), (dim,)) for value in values.values()):
         lengths = ", ".join(f"{name} {value.shape}" for name, value in values.items())
         raise file.error(f"limits of different lengths: {lengths}; {kind} takes {dim}", pointer)
-    full = {name: np.broadcast_to(value, (dim,)) for name, value in values.items()}
+    full: dict[str, Any] = {name: np.broadcast_to(value, (dim,)) for name, value in values.items()}
     if not (full["input_max"] > full["input_min"]).all():
         raise file.error("input_max must exceed input_min on every channel", pointer)
+    unit = UNITS[kind] if len(UNITS[kind]) == dim else UNITS[kind] * dim
+    where = f"{file.path}#{pointer}"
+    delta = _delta(where, kind, config)
+    passes = delta.value is False and unit[0] in ("m", "rad")
+    if passes:
+        full = {name: np.full(dim, -np.inf if name.endswith("min") else np.inf) for name in LIMITS}
     controller = Controller(
         name=kind,
         part=part,
         **full,
-        unit=UNITS[kind] if len(UNITS[kind]) == dim else UNITS[kind] * dim,
-        delta=_delta(file, pointer, kind, config),
-        frame=_frame(file, pointer, kind, config),
+        unit=unit,
+        source=where,
+        beyond=inferred("pass", "robosuite neither clips nor scales an absolute position")
+        if passes
+        else inferred("clip", "robosuite's scale_action clips to the input range"),
+        delta=delta,
+        reference=inferred("achieved", "robosuite adds deltas to the achieved state") if delta.value else UNKNOWN,
+        frame=_frame(where, kind, config),
         rotation=inferred("axis_angle", "robosuite's OSC_POSE reads an axis-angle vector")
         if kind == "OSC_POSE"
         else UNKNOWN,
+        gripper=inferred(TWO_FINGER, f"as {PANDA_GRIPPER}"),
     )
     if not np.isfinite(controller.scale).all():
         raise file.error("output range over input range is no finite scale", pointer)
     return controller
 
 
-def _delta(file: File, pointer: str, kind: str, config: dict[str, Any]) -> Fact[bool]:
-    where = f"{file.path}#{pointer}"
+def _delta(where: str, kind: str, config: dict[str, Any]) -> Fact[bool]:
     if isinstance(config.get("input_type"), str):
         return declared(config["input_type"] == "delta", f"{where}/input_type")
     if isinstance(config.get("control_delta"), bool):
@@ -106,11 +118,11 @@ def _delta(file: File, pointer: str, kind: str, config: dict[str, Any]) -> Fact[
     return inferred(True, f"robosuite's default for {kind}")
 
 
-def _frame(file: File, pointer: str, kind: str, config: dict[str, Any]) -> Fact[str]:
+def _frame(where: str, kind: str, config: dict[str, Any]) -> Fact[str]:
     if not kind.startswith("OSC"):
         return UNKNOWN
     if isinstance(config.get("input_ref_frame"), str):
-        return declared(config["input_ref_frame"], f"{file.path}#{pointer}/input_ref_frame")
+        return declared(config["input_ref_frame"], f"{where}/input_ref_frame")
     if "input_type" in config:
         return inferred("base", "robosuite 1.5's default")
     if "control_delta" in config:

@@ -1,0 +1,145 @@
+"""Octo statistics: `dataset_statistics.json`, `{dataset: {"action": {mean, std, p01, p99, mask, …}}}`, or one block.
+
+Octo's `sample_actions` is handed the figures of one dataset by the caller; without them it returns normalized actions
+and says nothing. It un-normalizes by mean and std unless it is told `bounds`, a word with three meanings: p01 and p99
+in Octo, min and max on its branch `main_old` and in OpenVLA. A checkpoint of one dataset may publish its block without
+a name. Source: octo-models/octo `octo/model/octo_model.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ..conventions import Conventions, infer_gripper, inferred
+from ..errors import Finding, FormatError, MissingStatsError
+from ..stats import NormStats
+from .figures import is_unkeyed, mask_of, named, read_stats, record
+from .published import Checkpoint, Published
+from .strict_json import escape
+from .tree import File, Folder
+
+ECOSYSTEM, FILE, ALONE = "octo", "dataset_statistics.json", "action"
+NORMAL = "octo-normal"
+BOUNDS = {"octo-bounds": ("q01", "q99"), "octo-bounds-minmax": ("min", "max")}
+NAMES = {"p01": "q01", "p99": "q99"}
+
+
+def is_octo(folder: Folder, block: Mapping[str, Any]) -> bool:
+    """Octo names its quantiles p01 and p99, reads mean and std by default, and often publishes no mask."""
+    if "p01" in block:
+        return True
+    return "mask" not in block and (not {"min", "q01"} & set(block) or bool(named("octo", folder)))
+
+
+def read(folder: Folder) -> Checkpoint | None:
+    """What Octo's file in this folder publishes; None if there is none."""
+    file = folder.files.get(FILE)
+    if file is None:
+        return None
+    try:
+        document = file.json()
+    except FormatError:
+        return None  # whose it is cannot be told
+    entries = _entries(document)
+    if not any(is_octo(folder, entry["action"]) for entry in entries.values()):
+        return None
+    keys: list[Published] = []
+    findings: list[Finding] = []
+    for key, entry in entries.items():
+        place = "/action" if entry is document else f"/{escape(key)}/action"
+        try:
+            keys.append(_publish(file, key, place, entry))
+        except (FormatError, MissingStatsError) as error:
+            findings.append(_broken(folder, key, f"{file.path}#{place}", error))
+    return Checkpoint(
+        folder.path,
+        ECOSYSTEM,
+        tuple(keys),
+        findings=(*findings, *_choice(folder, file, keys), *_renamed(folder, file, entries)),
+        files=(record(file, ECOSYSTEM),),
+        repo=folder.repo,
+        revision=folder.revision,
+    )
+
+
+def _entries(document: object) -> dict[str, dict[str, Any]]:
+    """Key to the object that holds the action's figures."""
+    if not isinstance(document, dict):
+        return {}
+    if is_unkeyed(document):
+        return {ALONE: document}
+    return {
+        key: entry
+        for key, entry in document.items()
+        if isinstance(entry, dict) and isinstance(entry.get("action"), dict)
+    }
+
+
+def _publish(file: File, key: str, place: str, entry: Mapping[str, Any]) -> Published:
+    block = {NAMES.get(name, name): value for name, value in entry["action"].items()}
+    count = entry.get("num_transitions")
+    stats = read_stats(
+        file,
+        place,
+        block,
+        mask=mask_of(file, f"{place}/mask", block["mask"]) if "mask" in block else None,
+        count=count if type(count) is int and count >= 0 else None,
+        estimator="np.quantile",
+    )
+    return Published(
+        key,
+        stats,
+        inferred(NORMAL, "Octo un-normalizes by mean and std unless the caller says bounds"),
+        _alternatives(stats),
+        conventions=Conventions(gripper=infer_gripper(stats)),
+        sources={"stats": file.source(place)},
+    )
+
+
+def _alternatives(stats: NormStats) -> tuple[str, ...]:
+    return tuple(name for name, figures in BOUNDS.items() if all(figure in stats for figure in figures))
+
+
+def _choice(folder: Folder, file: File, keys: list[Published]) -> Iterator[Finding]:
+    if keys:
+        alternatives = sorted({name for key in keys for name in key.alternatives})
+        yield Finding(
+            "T1",
+            "note",
+            folder.path,
+            file.path,
+            f"no file says how Octo un-normalizes; {NORMAL} is assumed: {keys[0].profile.why}; 'bounds' is p01 and p99 "
+            "in Octo, min and max on its branch main_old and in OpenVLA",
+            {"profile": NORMAL, "alternatives": alternatives},
+            "Name the profile the model was trained for, as PATH#KEY@PROFILE.",
+        )
+        yield Finding(
+            "K3",
+            "note",
+            folder.path,
+            file.path,
+            "Octo takes the figures as an argument; a caller that passes none gets normalized actions, unwarned",
+            fix="Check that the client passes unnormalization_statistics.",
+        )
+
+
+def _renamed(folder: Folder, file: File, entries: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
+    """K4: quantiles by a name that Octo does not look for."""
+    other = [key for key, entry in entries.items() if "q01" in entry["action"] and "p01" not in entry["action"]]
+    if other:
+        yield Finding(
+            "K4",
+            "note",
+            folder.path,
+            file.path,
+            f"quantiles are named q01 and q99 on {len(other)} keys; Octo's bounds read p01 and p99, and fail on these",
+            {"keys": other},
+            "Rename them if bounds are meant to run.",
+        )
+
+
+def _broken(folder: Folder, key: str, place: str, error: Exception) -> Finding:
+    code = "S6" if isinstance(error, FormatError) else "S1"
+    fix = "Repair or recompute the statistics of this key; the other keys are not affected."
+    return Finding(code, "error", f"{folder.path}#{key}", place, str(error), fix=fix)

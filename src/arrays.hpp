@@ -8,8 +8,12 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
+#include <algorithm>
 #include <cstddef>
+#include <cstdlib>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "errors.hpp"
 #include "execspec/unnormalizer.hpp"
@@ -85,7 +89,13 @@ inline py::array float_array(const py::object& object, const char* name) {
     }
     const char kind = a.dtype().kind();
     const py::ssize_t size = a.dtype().itemsize();
-    if (kind == 'i' || kind == 'u') return numpy.attr("asarray")(a, "dtype"_a = "float64");
+    if (kind == 'i' || kind == 'u') {
+        const py::array wide = numpy.attr("asarray")(a, "dtype"_a = "float64");
+        if (size == 8 && numpy.attr("any")(numpy.attr("abs")(wide).attr("__gt__")(9007199254740992.0)).cast<bool>())
+            throw PythonError("DTypeError",
+                              std::string(name) + " holds integers beyond 2^53, which float64 cannot hold");
+        return wide;
+    }
     if (kind == 'f' && (size == 4 || size == 8)) return a;
     throw PythonError("DTypeError", std::string(name) + " has dtype " + py::str(a.dtype()).cast<std::string>() +
                                         "; actions are float32 or float64, convert with .astype first");
@@ -123,7 +133,7 @@ class Output {
         if (!result_.writeable()) throw PythonError("DTypeError", "out is read-only");
         if (has_repeated_memory(result_))
             throw PythonError("ShapeMismatchError",
-                              "out is a broadcast view: several elements share one place in memory");
+                              "out has elements that share memory (a broadcast or an overlapping view)");
         const bool same = result_.data() == like.array.data() &&
                           result_.attr("strides").equal(like.array.attr("strides")) && dtype == like.dtype;
         if (!same && numpy.attr("may_share_memory")(result_, like.array).cast<bool>())
@@ -141,9 +151,17 @@ class Output {
     }
 
   private:
+    // Whether elements may share memory: some stride does not clear what the shorter ones span (sufficient, not exact).
     static bool has_repeated_memory(const py::array& a) {
+        std::vector<std::pair<py::ssize_t, py::ssize_t>> axes;
         for (py::ssize_t axis = 0; axis < a.ndim(); ++axis)
-            if (a.strides(axis) == 0 && a.shape(axis) > 1) return true;
+            if (a.shape(axis) > 1) axes.emplace_back(std::abs(a.strides(axis)), a.shape(axis));
+        std::sort(axes.begin(), axes.end());
+        py::ssize_t span = a.itemsize();
+        for (const auto& [stride, length] : axes) {
+            if (stride < span) return a.size() > 0;
+            span += stride * (length - 1);
+        }
         return false;
     }
 

@@ -3,7 +3,6 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -70,10 +69,10 @@ py::array_t<double> separable_matrix(const std::vector<const Unnormalizer*>& spe
     return result;
 }
 
-// (K, K): E ||delta||_2 over the channels that neither spec calls a gripper, or over `channels` where given.
+// (K, K): E ||delta||_2 over the channels that neither spec calls a gripper and that the row's sample does not exclude.
 py::array_t<double> mean_l2_matrix(const std::vector<const Unnormalizer*>& specs,
                                    const std::vector<const ActionSample*>& samples,
-                                   const std::optional<std::vector<std::size_t>>& channels, const py::object& threads) {
+                                   const std::vector<std::vector<std::size_t>>& excluded, const py::object& threads) {
     check(specs, samples);
     const std::size_t k = specs.size();
     py::array_t<double> result({k, k});
@@ -83,12 +82,14 @@ py::array_t<double> mean_l2_matrix(const std::vector<const Unnormalizer*>& specs
     execspec::parallel_for(k, pool, [&](std::size_t begin, std::size_t end) {
         std::vector<std::size_t> used;
         for (std::size_t i = begin; i < end; ++i) {
-            const ActionSample& sample = *samples[samples.size() == 1 ? 0 : i];
+            const std::size_t row = samples.size() == 1 ? 0 : i;
             for (std::size_t j = 0; j < k; ++j) {
                 used.clear();
                 for (std::size_t d = 0; d < specs[i]->dim(); ++d)
-                    if (!specs[i]->is_gripper(d) && !specs[j]->is_gripper(d)) used.push_back(d);
-                out[i * k + j] = execspec::mean_l2(*specs[i], *specs[j], sample, channels ? *channels : used);
+                    if (!specs[i]->is_gripper(d) && !specs[j]->is_gripper(d) &&
+                        std::find(excluded[row].begin(), excluded[row].end(), d) == excluded[row].end())
+                        used.push_back(d);
+                out[i * k + j] = execspec::mean_l2(*specs[i], *specs[j], *samples[row], used);
             }
         }
     });
@@ -138,8 +139,8 @@ void bind_drift(py::module_& m) {
     m.def("separable", &separable, py::arg("intended"), py::arg("executed"), py::arg("sample"), py::arg("metric"));
     m.def("separable_matrix", &separable_matrix, py::arg("specs"), py::arg("samples"), py::arg("metric"),
           py::arg("threads"));
-    m.def("outside", &outside, py::arg("map"), py::arg("sample"), py::arg("lo"), py::arg("hi"));
+    m.def("outside", &outside, py::arg("unnormalizer"), py::arg("sample"), py::arg("lo"), py::arg("hi"));
     m.def("mean_l2", &mean_l2, py::arg("intended"), py::arg("executed"), py::arg("sample"), py::arg("channels"));
-    m.def("mean_l2_matrix", &mean_l2_matrix, py::arg("specs"), py::arg("samples"), py::arg("channels"),
+    m.def("mean_l2_matrix", &mean_l2_matrix, py::arg("specs"), py::arg("samples"), py::arg("excluded"),
           py::arg("threads"));
 }

@@ -129,5 +129,9 @@ void bind_unnormalizer(py::module_& m) {
         .def("inverse", &inverse, py::arg("a"), py::arg("out"), py::arg("threads"))
         .def("invertible", &Unnormalizer::invertible, py::arg("channel"))
         .def("pieces", &pieces, py::arg("channel"));
+    m.def(
+        "float_array",
+        [](const py::object& array, const std::string& name) { return float_array(array, name.c_str()); },
+        py::arg("array"), py::arg("name"));
     m.def("mismatch", &mismatch, py::arg("intended"), py::arg("executed"));
 }

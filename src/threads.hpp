@@ -17,9 +17,9 @@ inline std::size_t thread_count(const pybind11::object& threads, std::size_t ele
         const std::size_t cpus = std::max(1u, std::thread::hardware_concurrency());
         return std::clamp<std::size_t>(elements / grain, 1, cpus);
     }
-    const auto asked = threads.cast<pybind11::ssize_t>();
-    if (asked < 1)
-        throw PythonError("ExecSpecError",
-                          "threads = " + std::to_string(asked) + "; give a positive count, or None to choose by size");
-    return static_cast<std::size_t>(asked);
+    if (!pybind11::isinstance<pybind11::int_>(threads) || threads < pybind11::int_(1))
+        throw PythonError("ExecSpecError", "threads = " + pybind11::repr(threads).cast<std::string>() +
+                                               "; give a positive count, or None to choose by size");
+    const pybind11::int_ most(256);  // more would only cost: the bits are the same
+    return (threads < most ? threads : pybind11::object(most)).cast<std::size_t>();
 }

@@ -134,7 +134,8 @@ def test_outs_that_cannot_take_the_result_are_refused():
         (np.zeros((5, 7), ">f8"), DTypeError, "byte order"),
         (np.zeros((7, 5)), ShapeMismatchError, r"\(5, 7\)"),
         (read_only(u), DTypeError, "read-only"),
-        (np.lib.stride_tricks.as_strided(np.zeros(7), (5, 7), (0, 8)), ShapeMismatchError, "broadcast"),
+        (np.lib.stride_tricks.as_strided(np.zeros(7), (5, 7), (0, 8)), ShapeMismatchError, "share memory"),
+        (np.lib.stride_tricks.as_strided(np.zeros(11), (5, 7), (8, 8)), ShapeMismatchError, "share memory"),
         ([0.0] * 7, DTypeError, "NumPy array"),
     ]:
         with pytest.raises(error, match=words):
@@ -146,10 +147,20 @@ def test_a_ragged_list_is_refused():
         F([[0.0] * 7, [0.0] * 6])
 
 
-@pytest.mark.parametrize("threads", [0, -1])
+@pytest.mark.parametrize("threads", [0, -1, 1.5, "two"])
 def test_threads_must_be_positive(threads):
     with pytest.raises(ExecSpecError, match="threads"):
         F(ROWS, threads=threads)
+
+
+def test_more_threads_than_anyone_needs():
+    np.testing.assert_array_equal(F(ROWS, threads=10**30), F(ROWS))
+
+
+def test_integers_that_float64_cannot_hold_are_refused():
+    F(np.full(7, 2**53))
+    with pytest.raises(DTypeError, match="2\\^53"):
+        F(np.full(7, 2**53 + 2))
 
 
 def test_nan_and_infinity_pass_through_the_arithmetic():

@@ -12,7 +12,7 @@ from execspec_fast import reference
 from execspec_fast.conventions import Conventions, declared
 from execspec_fast.domain import UNIT_INTERVAL, Domain
 from execspec_fast.drift import JOINT, SEPARABLE, drift, drift_matrix
-from execspec_fast.errors import ExecSpecError, ShapeMismatchError
+from execspec_fast.errors import DTypeError, ExecSpecError, ShapeMismatchError
 from execspec_fast.ops import OpKind, stage
 from execspec_fast.sample import ActionSample
 from execspec_fast.unnormalizer import Unnormalizer
@@ -113,6 +113,41 @@ def test_root_inside_far_data():
         assert exact.relative_error(getattr(got, name)[0], want[name][0]) <= RELATIVE, name
 
 
+def exactly(table_i, table_j, u):
+    got, want = drift(Unnormalizer(table_i), Unnormalizer(table_j), u), exact.drift(table_i, table_j, u)
+    for name in ("mean_abs", "bias", "rms", "max"):
+        assert exact.relative_error(getattr(got, name)[0], want[name][0]) <= RELATIVE, name
+    assert exact.relative_error(got.mean_l2, want["mean_l2"]) <= RELATIVE
+
+
+IDENTITY = stage(1, OpKind.IDENTITY)
+
+
+@pytest.mark.parametrize("size", [1e-10, 1e-13, 1e-16])
+def test_small_differences_beyond_a_clip_keep_their_digits(size):
+    u = np.concatenate([np.full(50, -1.0), size * np.arange(51.0)])[:, None]
+    exactly(stage(1, OpKind.CLIP, -np.inf, 0.0), IDENTITY, u)
+
+
+@pytest.mark.parametrize("far", [1e2, 1e4, 1e6])
+def test_values_far_from_the_centre_keep_their_digits(far):
+    u = np.concatenate([np.full(51, far), np.linspace(0.5, 2.0, 50)])[:, None]
+    exactly(stage(1, OpKind.CLIP, -1.0, 1.0), stage(1, OpKind.CLIP, -1.0, 1.5), u)
+
+
+@pytest.mark.parametrize("size", [1e-200, 1e-308])
+def test_squares_of_the_tiny_keep_their_digits(size):
+    fi, fj = Unnormalizer.from_mean_std([0.0], [1.0]), Unnormalizer.from_mean_std([0.0], [2.0])
+    exactly(fi.table(), fj.table(), size * np.array([[1.0], [-3.0], [2.0]]))
+
+
+def test_the_tail_of_a_normal_law_counts():
+    z = ActionSample._from_laws([(0.0, 1.0)], "standard normal")
+    d = drift(Unnormalizer(stage(1, OpKind.CLIP, -100.0, 10.0)), Unnormalizer(IDENTITY), z)
+    assert d.max[0] == np.inf
+    assert d.mean_abs[0] == pytest.approx(7.4745e-25, rel=1e-4)  # phi(10) - 10 Q(10)
+
+
 @given(pairs())
 def test_agrees_with_the_reference(case):
     table_i, table_j, u = case
@@ -162,6 +197,21 @@ def test_matrix_writes_out_and_takes_one_sample_per_row():
         drift_matrix(maps, samples, out=np.empty((2, 2)))
     with pytest.raises(ExecSpecError, match="median"):
         drift_matrix(maps, samples, metric="median")
+    with pytest.raises(ShapeMismatchError, match="no specs"):
+        drift_matrix([], samples[0])
+    out.flags.writeable = False
+    with pytest.raises(DTypeError, match="read-only"):
+        drift_matrix(maps, samples, out=out)
+
+
+def test_channels_that_a_sample_excludes_count_nowhere():
+    fi = Unnormalizer.from_bounds([0.0, -1.0], [0.0, 1.0])  # first channel constant: no inverse
+    fj = Unnormalizer.from_bounds([5.0, -1.0], [9.0, 1.5])
+    sample = ActionSample.from_physical(np.random.default_rng(0).uniform(-1, 1, (20, 2)), fi)
+    d = drift(fi, fj, sample)
+    assert d.channels_used == (1,)
+    assert drift_matrix([fi, fj], sample, "mean_l2")[0, 1] == d.mean_l2
+    assert drift_matrix([fi, fj], sample, "mean")[0, 1] == d.mean
 
 
 def test_mean_leaves_out_known_grippers_and_says_when_none_is_known():
@@ -174,14 +224,17 @@ def test_mean_leaves_out_known_grippers_and_says_when_none_is_known():
     assert drift(fi, fj, [[1.0, 1.0]], channels=[0, 1]).mean == 1.5
     unknown = Unnormalizer(fi.table())
     assert any("gripper" in sentence for sentence in drift(unknown, unknown, [[1.0, 1.0]]).assumes)
-    with pytest.raises(ShapeMismatchError, match="channel 2"):
-        drift(fi, fj, [[1.0, 1.0]], channels=[2])
+    for channel in (2, -1, 0.0):
+        with pytest.raises(ShapeMismatchError, match=f"channel {channel}"):
+            drift(fi, fj, [[1.0, 1.0]], channels=[channel])
 
 
 def test_limits_clip_both_actions():
     fi, fj = Unnormalizer.from_bounds([-1.0], [1.0]), Unnormalizer.from_bounds([-2.0], [2.0])
     assert drift(fi, fj, [[0.75]], limits=(-1.0, 1.0)).mean_abs[0] == 0.25
     assert drift(fi, fj, [[3.0]], limits=(-1.0, 1.0)).mean_abs[0] == 0.0
+    with pytest.raises(ShapeMismatchError, match="limits"):
+        drift(fi, fj, [[3.0]], limits=([-1.0] * 2, [1.0] * 2))
 
 
 def test_without_joint_rows_the_norm_is_an_interval():

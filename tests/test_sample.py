@@ -44,6 +44,7 @@ def test_rows_that_make_no_sample_are_refused():
         (np.zeros((3, 0)), ShapeMismatchError, "channels"),
         (np.zeros((3, 2), np.float16), DTypeError, "float16"),
         (np.ma.zeros((3, 2)), DTypeError, "masked"),
+        ([[1.0, 2.0], [3.0]], ShapeMismatchError, "inhomogeneous"),
     ]:
         with pytest.raises(error, match=words):
             ActionSample(u)
@@ -63,6 +64,15 @@ def test_from_physical_is_the_exact_inverse_and_excludes_what_has_none():
         ActionSample.from_physical([[1.0]], spec)
     with pytest.raises(StatsError, match="row 0, channel 0"):
         ActionSample.from_physical([[np.nan, 0.0]], spec)
+    for dtype in (complex, bool, np.float16, np.longdouble):
+        with pytest.raises(DTypeError, match="dtype"):
+            ActionSample.from_physical(np.zeros((1, 2), dtype), spec)
+
+
+@pytest.mark.parametrize("bounds", [(np.nan, 1.0), (-np.inf, np.inf), (1.0, -1.0), (1.0, 1.0)])
+def test_uniform_needs_finite_increasing_bounds(bounds):
+    with pytest.raises(StatsError, match="low < high"):
+        ActionSample.uniform(1, *bounds)
 
 
 def test_from_stats_is_uniform_between_the_published_quantiles():

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from . import _core, ops
 from .conventions import NOT_MAPS, Conventions, compare
-from .errors import ExecSpecError, ShapeMismatchError
+from .errors import DTypeError, ExecSpecError, ShapeMismatchError
 from .sample import ActionSample
 from .unnormalizer import Executable, Unnormalizer
 
@@ -132,11 +132,13 @@ def drift_matrix(
     """
     if metric not in SEPARABLE + JOINT:
         raise ExecSpecError(f"no metric {metric!r}; known: {', '.join(SEPARABLE + JOINT)}")
+    if not specs:
+        raise ShapeMismatchError("no specs: a matrix needs at least one")
     maps = [spec.map for spec in specs]
     cores = [m._core for m in maps]
     samples = _as_samples(sample)
     if metric == "mean_l2":
-        result = _core.mean_l2_matrix(cores, [s._core for s in samples], None, threads)
+        result = _core.mean_l2_matrix(cores, [s._core for s in samples], [list(s.excluded) for s in samples], threads)
     else:
         separable = "mean_abs" if metric == "mean" else metric
         result = _core.separable_matrix(cores, [s._core for s in samples], separable, threads)
@@ -150,6 +152,8 @@ def drift_matrix(
         return result
     if not isinstance(out, np.ndarray) or out.shape != result.shape or out.dtype != np.float64:
         raise ShapeMismatchError(f"out must be a float64 array of shape {result.shape}")
+    if not out.flags.writeable:
+        raise DTypeError("out is read-only")
     np.copyto(out, result)
     return out
 
@@ -166,7 +170,7 @@ def _channels_used(
     fi: Unnormalizer, fj: Unnormalizer, sample: ActionSample, channels: Sequence[int] | None
 ) -> tuple[tuple[int, ...], tuple[str, ...]]:
     if channels is not None:
-        wrong = [c for c in channels if not 0 <= c < fi.dim]
+        wrong = [c for c in channels if c not in range(fi.dim) or not isinstance(c, int | np.integer)]
         if wrong:
             raise ShapeMismatchError(f"channel {wrong[0]} does not exist; the specs have channels 0 to {fi.dim - 1}")
         return tuple(channels), ()
@@ -179,7 +183,12 @@ def _channels_used(
 def _limited(unnormalizer: Unnormalizer, limits: tuple[npt.ArrayLike, npt.ArrayLike] | None) -> Unnormalizer:
     if limits is None:
         return unnormalizer
-    return unnormalizer.then(ops.stage(unnormalizer.dim, ops.OpKind.CLIP, *limits))
+    low, high = (np.asarray(limit, np.float64) for limit in limits)
+    if not {low.shape, high.shape} <= {(), (unnormalizer.dim,)}:
+        raise ShapeMismatchError(
+            f"limits have shapes {low.shape} and {high.shape}, the specs {unnormalizer.dim} channels"
+        )
+    return unnormalizer.then(ops.stage(unnormalizer.dim, ops.OpKind.CLIP, low, high))
 
 
 def _as_sample(sample: Any) -> ActionSample:

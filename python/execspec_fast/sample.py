@@ -48,7 +48,7 @@ class ActionSample:
     __slots__ = ("_core", "_laws", "count", "description", "dim", "excluded")
 
     def __init__(self, u: npt.ArrayLike, description: str = "actions", *, threads: int | None = None) -> None:
-        array = np.asanyarray(u)
+        array = _floats(u)
         if array.ndim < 1 or array.shape[-1] == 0:
             raise ShapeMismatchError(f"actions have shape {array.shape}; the last axis must hold the channels")
         rows = array.reshape(-1, array.shape[-1])
@@ -79,7 +79,7 @@ class ActionSample:
         excluded = _without_inverse(unnormalizer)
         table = np.array(unnormalizer.table())
         table["kind"][:, list(excluded)] = OpKind.IDENTITY
-        array = np.asanyarray(a)
+        array = _floats(a)
         if array.ndim < 1 or array.shape[-1] != unnormalizer.dim:
             raise ShapeMismatchError(f"actions have shape {array.shape}, the spec {unnormalizer.dim} channels")
         _check(array.reshape(-1, unnormalizer.dim))
@@ -127,7 +127,15 @@ class ActionSample:
 
     @classmethod
     def uniform(cls, dim: int, low: float = -1.0, high: float = 1.0) -> ActionSample:
-        """Every channel uniform on `[low, high]`."""
+        """Every channel uniform on `[low, high]`.
+
+        Raises:
+            StatsError: no channels, or bounds that are not finite and increasing.
+        """
+        if dim < 1 or not (-LIMIT <= low < high <= LIMIT):
+            raise StatsError(
+                f"uniform needs at least one channel and finite bounds low < high, got {dim}, [{low}, {high}]"
+            )
         return cls._from_laws([[(low, high, 1.0)] for _ in range(dim)], f"uniform on [{low:g}, {high:g}]")
 
     @classmethod
@@ -183,11 +191,14 @@ def _draw(law: Law, count: int, rng: np.random.Generator) -> npt.NDArray[np.floa
     return np.asarray(lo[piece] + (hi - lo)[piece] * rng.random(count))
 
 
+def _floats(actions: npt.ArrayLike) -> npt.NDArray[Any]:
+    """float32 or float64, whatever converts to it exactly; the rest is refused by name."""
+    return _core.float_array(actions, "actions")
+
+
 def _check(rows: npt.NDArray[Any]) -> None:
     if rows.shape[0] == 0:
         raise StatsError("no actions at all: a sample needs at least one row")
-    if rows.dtype.kind != "f" or rows.dtype.itemsize not in (4, 8):
-        return  # integers are finite, the binding refuses the rest by name
     bad = ~(np.abs(rows) <= min(LIMIT, float(np.finfo(rows.dtype).max)))
     if bad.any():
         row, channel = (int(i) for i in np.argwhere(bad)[0])

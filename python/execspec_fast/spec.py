@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from typing import Any
 
@@ -42,6 +42,7 @@ class ExecSpec:
         conventions: what the action means, each field with how it is known.
         sources: field name to the place it was read from.
         eps: epsilon the checkpoint declares for its un-normalizer, None for the profile's own.
+        alternatives: other profiles that the same file fits.
         post: ops a client runs after the un-normalizer (OpenVLA's gripper for LIBERO), shape `(stages, D)`, or None.
 
     Raises:
@@ -56,6 +57,7 @@ class ExecSpec:
     conventions: Conventions = field(default_factory=Conventions)
     sources: Mapping[str, Source] = field(default_factory=dict)
     eps: float | None = None
+    alternatives: tuple[str, ...] = ()
     post: OpTable | None = None
     _table: OpTable = field(init=False)
 
@@ -82,13 +84,11 @@ class ExecSpec:
             published: what a reader found.
             checkpoint_path: how the checkpoint is named in reports.
             ecosystem: the checkpoint's.
-            profile: un-normalizer to run instead of the published one. A declared epsilon stays with its ecosystem.
+            profile: un-normalizer to run instead of the published one, see `with_profile`.
         """
         fact = published.profile if profile is None else declared(profile, BY_USER)
         if fact.value is None:
             raise UnknownProfileError(None, published.alternatives or PROFILES)
-        own = PROFILES.get(published.profile.value or "")
-        eps = published.eps if own and own.ecosystem == find_profile(fact.value).ecosystem else None
         return cls(
             path=checkpoint_path,
             key=published.key,
@@ -97,8 +97,18 @@ class ExecSpec:
             stats=published.stats,
             conventions=published.conventions,
             sources=published.sources,
-            eps=eps,
+            eps=_eps(published.eps, published.profile.value, fact.value),
+            alternatives=published.alternatives,
         )
+
+    def with_profile(self, profile: str) -> ExecSpec:
+        """The same figures under another un-normalizer. A declared epsilon stays with its ecosystem.
+
+        Raises:
+            UnknownProfileError, MissingStatsError, ShapeMismatchError, StatsError: as on construction.
+        """
+        eps = _eps(self.eps, self.profile, profile)
+        return replace(self, profile_fact=declared(profile, BY_USER), eps=eps)
 
     @property
     def name(self) -> str:
@@ -259,6 +269,11 @@ class ExecSpec:
     @cached_property
     def _normalizer(self) -> Unnormalizer:
         return Unnormalizer(self._profile.forward(self.stats, self.eps), gripper=self.gripper)
+
+
+def _eps(eps: float | None, own: str | None, profile: str) -> float | None:
+    same = own in PROFILES and PROFILES[own].ecosystem == find_profile(profile).ecosystem
+    return eps if same else None
 
 
 def _words(ops: OpTable) -> list[list[list[Any]]]:

@@ -133,44 +133,50 @@ inline double measure(Metric metric, const Unnormalizer& i, const Unnormalizer& 
 inline double mean_l2(const Unnormalizer& i, const Unnormalizer& j, const ActionSample& sample,
                       const std::vector<std::size_t>& channels) {
     if (sample.rows().empty()) return std::numeric_limits<double>::quiet_NaN();
-    struct Line {  // delta on one piece, about the column's centre: slope (x - centre) + level
+    struct Line {  // delta on one piece: slope (x - root), or the constant `level`; exact near the root, where it is
+                   // small
         Cut from;
         double slope;
+        dd root;
         double level;
     };
-    struct Delta {
-        std::size_t channel;
-        double centre;
-        std::vector<Line> lines;
-    };
+    std::vector<std::vector<Line>> deltas;
     double largest = 0.0;
-    for (const std::size_t d : channels)
-        largest = std::max(largest, max_abs(std::get<Empirical>(sample.column(d)), i.map(d), j.map(d)));
-    if (largest == 0.0) return 0.0;
-    const int exponent = std::clamp(std::ilogb(largest), -500, 500);  // so that no square under- or overflows
-    std::vector<Delta> deltas;
+    double steepest = 0.0;
     for (const std::size_t d : channels) {
-        Delta delta{d, std::get<Empirical>(sample.column(d)).frame().centre, {}};
+        largest = std::max(largest, max_abs(std::get<Empirical>(sample.column(d)), i.map(d), j.map(d)));
+        deltas.emplace_back();
         walk(i.map(d), j.map(d), first_cut, last_cut, [&](const Cut& from, const Cut&, const Affine& f) {
-            const Affine g{scale_by_power(f.scale, -exponent), scale_by_power(f(dd(delta.centre)), -exponent)};
-            delta.lines.push_back({from, double(g.scale), double(g.offset)});
+            const dd root = sign(f.scale) == 0 ? dd(infinity) : f.solve(dd(0.0));
+            const double slope = is_finite(root) ? double(f.scale) : 0.0;
+            deltas.back().push_back({from, slope, slope == 0.0 ? dd(0.0) : root, double(f.offset)});
+            steepest = std::max(steepest, std::abs(slope));
         });
-        deltas.push_back(std::move(delta));
     }
+    if (largest == 0.0) return 0.0;
+    // In units of a power of two near the largest, so that no square under- or overflows.
+    const int exponent = std::max(std::ilogb(largest), steepest > 0.0 ? std::ilogb(steepest) - 1000 : -1000);
+    for (std::vector<Line>& lines : deltas)
+        for (Line& line : lines) {
+            line.slope = std::ldexp(line.slope, -exponent);
+            line.level = std::ldexp(line.level, -exponent);
+        }
     const std::size_t dim = sample.dim();
     const std::size_t n = sample.rows().size() / dim;
     dd sum;
     for (std::size_t r = 0; r < n; ++r) {
         const double* row = sample.rows().data() + r * dim;
-        double square = 0.0;
-        for (const Delta& delta : deltas) {
-            const double x = row[delta.channel];
-            std::size_t k = delta.lines.size() - 1;
-            while (k > 0 && Cut{dd(x), false} < delta.lines[k].from) --k;
-            const double y = delta.lines[k].slope * (x - delta.centre) + delta.lines[k].level;
-            square += y * y;
+        double squares = 0.0;
+        for (std::size_t c = 0; c < channels.size(); ++c) {
+            const double x = row[channels[c]];
+            const std::vector<Line>& lines = deltas[c];
+            std::size_t k = lines.size() - 1;
+            while (k > 0 && Cut{dd(x), false} < lines[k].from) --k;
+            const Line& line = lines[k];
+            const double y = line.slope == 0.0 ? line.level : line.slope * ((x - line.root.hi) - line.root.lo);
+            squares += y * y;
         }
-        sum += dd(std::sqrt(square));
+        sum += dd(std::sqrt(squares));
     }
     return std::ldexp(double(sum / dd(static_cast<double>(n))), exponent);
 }

@@ -94,12 +94,13 @@ class Empirical {
         return {cut, dd(found->before), found->first, k ? records_[k - 1].value : -infinity, found->value, k};
     }
 
-    // Where the variance drowns in the second moment (values far from the centre, close together) they are added
-    // singly.
+    // Where the squares drown in the rounding of the prefix sums (values close together that g maps to nearly zero)
+    // they are added singly.
     dd integrate_square(const Affine& g, const Place& a, const Place& b) const {
         const dd second = seconds_[b.index] - seconds_[a.index];
         const dd sum = square(g, b.mass - a.mass, b.first - a.first, second);
-        if (sum.hi >= 1e-14 * (g.scale * g.scale * second).hi) return sum;
+        const double reach = std::abs(g.scale.hi) + std::abs(g.offset.hi);
+        if (sum.hi >= 1e-16 * reach * reach * b.mass.hi) return sum;
         dd direct;
         for (std::size_t k = a.index; k < b.index; ++k) {
             const dd y = g(frame_.local(dd(records_[k].value)));
@@ -137,7 +138,7 @@ class Segments {
         for (const Segment& s : segments) {
             nodes_.push_back({s.lo, s.hi, sum});
             const Moments m = spread(s.lo, dd(s.hi), dd(s.mass));
-            sum = {sum.mass + m.mass, sum.first + m.first, sum.second + m.second};
+            sum = {sum.mass + m.mass, sum.first + m.first};
         }
         nodes_.push_back({infinity, infinity, sum});
     }
@@ -153,16 +154,27 @@ class Segments {
         return {cut, m.mass, m.first, k ? nodes_[k - 1].hi : -infinity, nodes_[k].lo, k};
     }
 
+    // Segment by segment: mass times (g at its middle)^2 + (rise of g along it)^2 / 12, a sum without cancellation.
     dd integrate_square(const Affine& g, const Place& a, const Place& b) const {
-        return square(g, b.mass - a.mass, b.first - a.first,
-                      before(b.index, b.cut).second - before(a.index, a.cut).second);
+        dd sum;
+        for (std::size_t k = a.index; k <= b.index && k + 1 < nodes_.size(); ++k) {
+            if (k == b.index && !inside(k, b.cut)) break;
+            const Node& node = nodes_[k];
+            const dd lo = k == a.index && inside(k, a.cut) ? a.cut.at : dd(node.lo);
+            const dd hi = k == b.index ? b.cut.at : dd(node.hi);
+            const dd whole = nodes_[k + 1].before.mass - node.before.mass;
+            const dd share = node.lo < node.hi ? (hi - lo) / (dd(node.hi) - dd(node.lo)) : dd(1.0);
+            const dd middle = g((frame_.local(lo) + frame_.local(hi)) * dd(0.5));
+            const dd rise = g.scale * (frame_.local(hi) - frame_.local(lo));
+            sum += whole * share * (middle * middle + rise * rise / dd(12.0));
+        }
+        return sum;
     }
 
   private:
     struct Moments {
         dd mass;
         dd first;
-        dd second;
     };
     struct Node {
         double lo;
@@ -176,11 +188,7 @@ class Segments {
 
     // Of mass spread evenly from lo to hi.
     Moments spread(double lo, dd hi, dd mass) const {
-        const dd a = frame_.local(dd(lo));
-        const dd b = frame_.local(hi);
-        const dd middle = (a + b) * dd(0.5);
-        const dd length = b - a;
-        return {mass, mass * middle, mass * (middle * middle + length * length / dd(12.0))};
+        return {mass, mass * ((frame_.local(dd(lo)) + frame_.local(hi)) * dd(0.5))};
     }
 
     // Of all x before a cut that lies in node k or in the gap ahead of it.
@@ -190,14 +198,17 @@ class Segments {
         const dd whole = nodes_[k + 1].before.mass - node.before.mass;
         const dd share = (cut.at - dd(node.lo)) / (dd(node.hi) - dd(node.lo));
         const Moments m = spread(node.lo, cut.at, whole * share);
-        return {node.before.mass + m.mass, node.before.first + m.first, node.before.second + m.second};
+        return {node.before.mass + m.mass, node.before.first + m.first};
     }
 
     Frame frame_{};
     std::vector<Node> nodes_;  // the last one holds the totals, at +infinity
 };
 
-// A normal law, std > 0. Its integrals are closed forms in erfc, good to about 1e-15 of the law's own scale.
+// A normal law, std > 0. Its integrals are closed forms in erfc, good to about 1e-15 of what lies between two places.
+//
+// What lies before a cut above the mean is kept as (all, minus the tail), unrounded, so that differences between two
+// such places are differences of tails and lose nothing.
 class Gaussian {
   public:
     Gaussian(double mean, double std) : frame_(Frame::around(mean, std)), std_(std) {}
@@ -207,20 +218,25 @@ class Gaussian {
 
     Place place(const Cut& cut) const {
         const double x = double(cut.at);
-        return {cut, dd(below(z(x))), dd(-sigma() * density(z(x))), x, x, 0};
+        return {cut, before(z(x), 1.0, 0.0), dd(-sigma() * density(z(x))), x, x, 0};
     }
 
     dd integrate_square(const Affine& g, const Place& a, const Place& b) const {
-        return square(g, b.mass - a.mass, b.first - a.first, dd(second(z(b.next))) - dd(second(z(a.next))));
+        const double variance = sigma() * sigma();
+        const dd second = before(z(b.next), variance, variance) - before(z(a.next), variance, variance);
+        return square(g, b.mass - a.mass, b.first - a.first, second);
     }
 
   private:
     double z(double x) const { return (x - frame_.centre) / std_; }
     double sigma() const { return std::ldexp(std_, -frame_.exponent); }
-    static double below(double z) { return 0.5 * std::erfc(-z * 0.70710678118654752440); }
     static double density(double z) { return 0.39894228040143267794 * std::exp(-0.5 * z * z); }
-    double second(double z) const {
-        return sigma() * sigma() * (std::isfinite(z) ? below(z) - z * density(z) : below(z));
+
+    // all * Phi(z) - slope * z * phi(z), for z > 0 as `all` minus the tail.
+    static dd before(double z, double all, double slope) {
+        const double tail = 0.5 * all * std::erfc(std::abs(z) * 0.70710678118654752440) +
+                            (std::isfinite(z) ? slope * std::abs(z) * density(z) : 0.0);
+        return z > 0.0 ? dd(all, -tail) : dd(0.0, tail);
     }
 
     Frame frame_;

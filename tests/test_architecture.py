@@ -39,6 +39,7 @@ MAY_IMPORT = {
     "drift": "errors conventions domain ops unnormalizer sample _core",
     "mismatch": "errors ops unnormalizer _core",
     "rotation": "stats _core",
+    "bounds": "errors stats domain sample unnormalizer",
     # where they meet
     "spec": "errors stats conventions domain ops profile profiles unnormalizer formats.published",
     "registry": "errors profiles spec formats",
@@ -54,22 +55,34 @@ MAY_IMPORT = {
     "auditing.rules": "errors profiles auditing.symptoms auditing.health formats.published",
     # the audit: one folder, by what is asked
     "auditing.config": "errors",
-    "auditing.units": "errors stats controllers",
+    "auditing.units": "errors stats controller agreement",
     "auditing.siblings": "stats auditing.units sample drift spec",
-    "auditing.question": "errors controllers spec sample actions auditing.units auditing.siblings",
-    "auditing.verdict": "errors spec auditing.rules auditing.config auditing.question formats.published",
-    "auditing.inspection": "errors controllers spec registry formats auditing.rules auditing.config auditing.question "
+    "auditing.question": "errors conventions profiles controller client deployment agreement spec sample actions "
+    "auditing.units auditing.siblings",
+    "auditing.verdict": "errors spec agreement auditing.rules auditing.config auditing.question formats.published",
+    "auditing.inspection": "errors controller spec registry formats auditing.rules auditing.config auditing.question "
     "auditing.verdict",
     # the audit: all of them
     "auditing.cache": "errors formats",
     "auditing.batch": "formats.tree auditing.cache auditing.inspection auditing.question",
     "auditing.outcome": "errors auditing.inspection auditing.verdict _core",
-    "auditing.audit": "errors controllers actions formats auditing",
+    "auditing.audit": "errors controller controllers actions formats auditing",
+    # what can be checked later
+    "certificates": "",
+    "certificates.policy": "errors conventions spec",
+    "certificates.wire": "errors formats",
+    "certificates.evidence": "errors stats ops conventions bounds drift mismatch sample spec certificates.policy _core",
+    "certificates.markdown": "certificates.wire",
+    "certificates.certificate": "errors registry sample spec auditing.siblings certificates.policy certificates.wire "
+    "certificates.evidence certificates.markdown _core",
+    "certificates.verification": "errors formats registry sample spec certificates _core",
     # what people see
     "cli": "",
     "cli.paper": "",
     "cli.describe": "ops drift spec auditing.siblings auditing.units cli.paper",
     "cli.report": "errors auditing.units auditing.outcome cli.paper",
+    "cli.inputs": "actions sample spec",
+    "cli.certify": "errors registry certificates cli.inputs cli.paper cli.report",
     "cli.main": "*",
     "__main__": "cli.main",
     "__init__": "*",

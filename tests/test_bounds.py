@@ -190,6 +190,28 @@ def test_a_constant_drift_is_known_exactly():
     assert (same.lower, same.upper) == (0.0, 0.0)
 
 
+def test_moments_that_float32_added_up_are_not_believed_to_the_last_digit():
+    """OpenVLA's `bridge_orig` gripper: no numbers from 0 to 1 with this mean have that std."""
+    published = {"mean": [0.5764579176902771], "std": [0.4973701536655426], "min": [0.0], "max": [1.0]}
+    figures = {name: np.array(value) for name, value in published.items()}
+    fi, fj = Unnormalizer.from_bounds([0.0], [1.0]), Unnormalizer.from_bounds([0.0], [2.0])
+    bounds = drift_bounds(Meant(fi, NormStats(figures, count=2_135_463)), fj)
+    assert bounds.reason == ("",)
+    assert 0.4 < bounds.lower < 0.5764 < bounds.upper < 0.75
+    assert drift_bounds(Meant(fi, NormStats(figures, count=1000)), fj).reason == (CONTRADICTION,)
+
+
+def test_mean_and_std_alone_bound_as_jensen_and_cauchy_schwarz_do():
+    fi, fj = Unnormalizer.from_bounds([-2.0] * 2, [2.0] * 2), Unnormalizer.from_bounds([-3.0] * 2, [3.0] * 2)
+    moments = {"mean": np.array([0.0, 1.2]), "std": np.array([0.4, 0.4])}  # delta is a / 2
+    bounds = drift_bounds(Meant(fi, NormStats(moments, count=1000)), fj)
+    np.testing.assert_allclose(bounds.lower, [0.0, 0.6], atol=1e-3)
+    np.testing.assert_allclose(bounds.upper, np.hypot([0.0, 0.6], 0.2), rtol=2e-3)
+    moments |= {"min": np.full(2, -2.0), "max": np.full(2, 2.0)}
+    ranged = drift_bounds(Meant(fi, NormStats(moments, count=1000)), fj)
+    np.testing.assert_allclose(ranged.lower, [0.2**2 / 1.0, 0.6], rtol=5e-3)  # E delta^2 / max |delta|, and Jensen
+
+
 def test_what_the_figures_cannot_say_rests_on_the_domain():
     lo, hi = [-1.0, 0.2, -1.0, -1.0], [1.0, 0.2, 1.0, 1.0]
     fi = Unnormalizer(Unnormalizer.from_bounds(lo, hi).table(), domain=UNIT_INTERVAL)

@@ -51,12 +51,32 @@ if TYPE_CHECKING:
     from .auditing.audit import audit as audit
     from .auditing.outcome import AuditReport as AuditReport
     from .auditing.outcome import ExitCode as ExitCode
+    from .bounds import DriftBounds as DriftBounds
+    from .bounds import drift_bounds as drift_bounds
+    from .certificates.certificate import Certificate as Certificate
+    from .certificates.certificate import certify as certify
+    from .certificates.policy import Policy as Policy
+    from .certificates.verification import Verification as Verification
+    from .certificates.verification import verify as verify
+    from .certificates.wire import VerifyCode as VerifyCode
+    from .deployment import Deployment as Deployment
+    from .formats.controller_files import load_controller as load_controller
     from .registry import Registry as Registry
     from .registry import load_spec as load_spec
     from .registry import open_registry as open_registry
     from .spec import ExecSpec as ExecSpec
 
 _UPPER_FLOORS = {
+    "load_controller": "formats.controller_files",
+    "Deployment": "deployment",
+    "VerifyCode": "certificates.wire",
+    "verify": "certificates.verification",
+    "Verification": "certificates.verification",
+    "Policy": "certificates.policy",
+    "certify": "certificates.certificate",
+    "Certificate": "certificates.certificate",
+    "drift_bounds": "bounds",
+    "DriftBounds": "bounds",
     "Actions": "actions",
     "load_actions": "actions",
     "audit": "auditing.audit",
@@ -75,11 +95,14 @@ __all__ = [
     "Actions",
     "AmbiguousKeyError",
     "AuditReport",
+    "Certificate",
     "Controller",
     "Conventions",
     "DTypeError",
+    "Deployment",
     "Domain",
     "Drift",
+    "DriftBounds",
     "ExecSpec",
     "ExecSpecError",
     "ExitCode",
@@ -91,6 +114,7 @@ __all__ = [
     "MissingStatsError",
     "NormStats",
     "NotInvertibleError",
+    "Policy",
     "Profile",
     "Registry",
     "ShapeMismatchError",
@@ -100,14 +124,20 @@ __all__ = [
     "UnknownProfileError",
     "Unnormalizer",
     "UnsafePathError",
+    "Verification",
+    "VerifyCode",
     "__version__",
     "audit",
+    "certify",
     "drift",
+    "drift_bounds",
     "drift_matrix",
     "load_actions",
+    "load_controller",
     "load_spec",
     "mismatch",
     "open_registry",
+    "verify",
 ]
 
 

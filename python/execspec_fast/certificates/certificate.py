@@ -18,6 +18,7 @@ from ..registry import open_registry
 from ..sample import ActionSample
 from ..spec import BY_USER, ExecSpec
 from . import evidence, wire
+from .markdown import text
 from .policy import SEVERITY, UNDETERMINED, Policy
 
 TOOL = "execspec"
@@ -32,8 +33,6 @@ SCOPE = (
     "This certificate compares executable policy specifications. It certifies neither closed-loop behaviour nor "
     "hardware safety."
 )
-
-PAIR, SIBLINGS = "pair", "siblings"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -83,9 +82,7 @@ class Certificate:
 
     def to_markdown(self) -> str:
         """The certificate for people, fit for a model card."""
-        from .markdown import text
-
-        return text(self)
+        return text(self.contents, self.digest)
 
     def __repr__(self) -> str:
         return f"Certificate({self.verdict!r}, {self.contents['intended']['name']!r}, digest={self.digest[:12]!r})"
@@ -149,7 +146,7 @@ def certify(
             "scope": SCOPE,
             "method": METHOD,
             "intended": evidence.specification(intended),
-            "against": SIBLINGS if executed is None else PAIR,
+            "against": wire.SIBLINGS if executed is None else wire.PAIR,
             "comparisons": found,
             "nearest": evidence.nearest(found),
             "semantic_digest": _semantics(stated, intended, others),
@@ -183,7 +180,7 @@ def siblings_of(spec: ExecSpec) -> tuple[ExecSpec, ...]:
         raise ExecSpecError(f"the files at {spec.path!r} do not publish {spec.name}; name its siblings")
     others = {one.digest: one for one in reversed(found) if one.dim == spec.dim and not _same_ops(one, spec)}
     close = plausible([spec, *others.values()])[0, 1:] if others else ()
-    return tuple(one for one, near in zip(others.values(), close, strict=True) if near)
+    return tuple(one for one, near in zip(others.values(), close, strict=True) if near)[::-1]
 
 
 def whole_seconds(now: datetime | None) -> datetime:
@@ -220,7 +217,9 @@ def _verdict(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         return {"name": UNDETERMINED, "reasons": ["there is no plausible sibling to compare with"]}
     worst = max(found, key=lambda each: (SEVERITY.index(each["verdict"]["name"]), each["mean"] or 0.0))
     name, reasons = worst["verdict"]["name"], worst["verdict"]["reasons"]
-    return {"name": name, "reasons": [f"{worst['executed']['key']}: {'; '.join(reasons)}"] if len(found) > 1 else reasons}
+    if len(found) > 1:
+        reasons = [f"{worst['executed']['key']}: {'; '.join(reasons)}"]
+    return {"name": name, "reasons": reasons}
 
 
 def _semantics(stated: Mapping[str, Any], intended: ExecSpec, others: Sequence[ExecSpec]) -> str:

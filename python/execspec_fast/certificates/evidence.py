@@ -111,6 +111,10 @@ def comparison(
             "undefined": why,
         }
         channels.append(channel)
+    outside = np.flatnonzero((found.mean_abs < bounds.lower) | (found.mean_abs > bounds.upper))
+    if outside.size:
+        listed = ", ".join(intended.channels[d] for d in outside)
+        assumes += (f"the sample is not the distribution behind the figures: its mean is out of bounds on {listed}",)
     why = {}
     joint = [_number(x, why, "mean_l2_interval", found.reason) for x in found.mean_l2_interval]
     result = {

@@ -6,19 +6,17 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from .certificate import PAIR, Certificate
+from .wire import PAIR
 
 COLUMNS = ("channel", "executed = scale · intended + offset", "mean", "mean, from figures alone", "max", "worst case")
 
 
-def text(certificate: Certificate) -> str:
-    """The certificate in Markdown; names from foreign files are escaped."""
-    c = certificate.contents
-    return "\n".join([*_head(certificate), *_specs(c), *_drift(c), *_grounds(c), ""])
+def text(contents: Mapping[str, Any], digest: str) -> str:
+    """The certificate of these contents and digest in Markdown; names from foreign files are escaped."""
+    return "\n".join([*_head(contents, digest), *_specs(contents), *_drift(contents), *_grounds(contents), ""])
 
 
-def _head(certificate: Certificate) -> Iterator[str]:
-    c = certificate.contents
+def _head(c: Mapping[str, Any], digest: str) -> Iterator[str]:
     yield "## Executable policy specification certificate"
     yield ""
     yield f"**Verdict: {c['verdict']['name']}.** {_sentence(c['verdict']['reasons'])}"
@@ -26,7 +24,7 @@ def _head(certificate: Certificate) -> Iterator[str]:
     yield f"> {c['scope']}"
     yield ""
     yield f"Valid from {c['issued']} to {c['expires']}. Issued by {c['tool']['name']} {_plain(c['tool']['version'])}."
-    yield f"Digest `{certificate.digest}`, semantic digest `{certificate.semantic_digest}`."
+    yield f"Digest `{digest}`, semantic digest `{c['semantic_digest']}`."
     yield ""
 
 

@@ -17,10 +17,10 @@ from ..formats.strict_json import escape
 from ..registry import load_spec
 from ..sample import ActionSample
 from ..spec import ExecSpec
-from .certificate import PAIR, Certificate, certify, text_of, whole_seconds
+from .certificate import Certificate, certify, text_of, whole_seconds
 from .evidence import GIVEN
 from .policy import Policy
-from .wire import CertificateError, VerifyCode
+from .wire import PAIR, CertificateError, VerifyCode
 
 TOLERANCE = 2.0**-40
 """Relative difference up to which two computed numbers are one: what another machine's library may change. What was
@@ -135,7 +135,7 @@ def verify(
         found = _recompute(contents, loaded, sample, when)
     except (OSError, ExecSpecError) as error:
         return Verification(VerifyCode.MISSING, str(error))
-    differences = tuple(sorted(_compare(contents, found.contents), key=lambda d: not d.pointer.endswith(CAUSES)))
+    differences = tuple(sorted(_compare(contents, found.contents), key=_rank))
     late = _dates(contents, text_of(when))
     if differences:
         words = f"{len(differences)} fields are not as certified, first {differences[0]}{late and f'; also {late}'}"
@@ -178,6 +178,10 @@ def _recompute(contents: Mapping[str, Any], specs: Sequence[ExecSpec], sample: A
     )
 
 
+def _rank(difference: Difference) -> int:
+    return next((n for n, end in enumerate(CAUSES) if difference.pointer.endswith(end)), len(CAUSES))
+
+
 def _dates(contents: Mapping[str, Any], now: str) -> str:
     """Why a certificate is out of date; empty if it is not. Times in this form sort as text."""
     if now >= contents["expires"]:
@@ -200,7 +204,14 @@ def _differences(pointer: str, certified: Any, found: Any) -> Iterator[Differenc
         for n, (a, b) in enumerate(zip(certified, found, strict=True)):
             yield from _differences(f"{pointer}/{n}", a, b)
     elif not _equal(certified, found):
-        yield Difference(pointer, certified, found)
+        yield Difference(pointer, _brief(certified), _brief(found))
+
+
+def _brief(value: Any) -> Any:
+    """A list of comparisons by its keys."""
+    if not isinstance(value, list):
+        return value
+    return [each["executed"]["key"] if isinstance(each, Mapping) else each for each in value]
 
 
 def _equal(certified: Any, found: Any) -> bool:

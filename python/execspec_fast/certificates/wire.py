@@ -33,6 +33,10 @@ _TYPES: Mapping[str, Any] = {
 }
 
 
+PAIR, SIBLINGS = "pair", "siblings"
+"""What a certificate compares: two specs, or one with the plausible siblings in its checkpoint."""
+
+
 class VerifyCode(IntEnum):
     """What verifying a certificate comes to; the exit code of `execspec verify`."""
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..auditing.audit import audit, load_controller
+from ..auditing.audit import GIVEN, audit
 from ..auditing.outcome import SCHEMA_VERSION, ExitCode
 from ..errors import SEVERITIES, ExecSpecError
 from .paper import Paper, escape
@@ -23,7 +23,7 @@ DESCRIPTION = "What will this checkpoint, with this key, make the robot do?"
 AUDIT = """examples:
   execspec audit checkpoints/                           every checkpoint below a folder
   execspec audit checkpoints/ --actions demos.npz       drift over recorded actions
-  execspec audit . --controller osc_pose.json --rate 20   drift in millimetres and degrees per second
+  execspec audit . --controller libero                  drift in millimetres and degrees, saturation, motion
   execspec audit . --format json --output report.json   for programs
 exit codes: 0 clean, 1 findings, 2 usage or internal error, 3 something unreadable, 5 nothing to audit"""
 
@@ -35,8 +35,20 @@ DRIFT = """examples:
   execspec drift ckpt#libero_goal ckpt#libero_object             the second executed where the first was meant
   execspec drift ckpt#libero_goal other#libero_goal --actions demos.hdf5 --controller osc_pose.json"""
 
+CERTIFY = """examples:
+  execspec certify ckpt#libero_goal --output goal.cert.json      against its plausible siblings
+  execspec certify ckpt#a other#a --format markdown              a pair, for a model card"""
+
+VERIFY = """example:
+  execspec verify goal.cert.json ckpt#libero_goal
+exit codes: 0 matches, 1 differs, 2 usage, 3 file or specification missing, 4 expired, 6 made by another major version,
+7 bytes were edited, 8 unreadable or of a newer schema"""
+
 FILES = """example:
-  hf download ORG/MODEL --include $(execspec files)              metadata only, no weights"""
+  execspec files --format hf | xargs hf download ORG/MODEL       metadata only, no weights"""
+
+ACTIONS = "physical actions: npy, npz, parquet, hdf5, csv; FILE::GROUP"
+NORMALIZED = "the actions of --actions are normalized"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -90,11 +102,13 @@ def _parser() -> ArgumentParser:
 
     def measured(made: ArgumentParser) -> None:
         made.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
-        made.add_argument(
-            "--actions", metavar="FILE", help="physical actions: npy, npz, parquet, hdf5, csv; FILE::GROUP"
-        )
-        made.add_argument("--controller", metavar="FILE", help="robosuite controller JSON: drift in mm and degrees")
-        made.add_argument("--rate", type=_positive, metavar="HZ", help="actions per second, for drift per second")
+        made.add_argument("--actions", metavar="FILE", help=ACTIONS)
+        made.add_argument("--controller", metavar="FILE|NAME", help="what actions are sent to: drift in mm and degrees")
+        made.add_argument("--rate", type=_positive, metavar="HZ", help="actions per second, of the controller")
+
+    def recorded(made: ArgumentParser) -> None:
+        made.add_argument("--actions", metavar="FILE", help=ACTIONS)
+        made.add_argument("--normalized", action="store_true", help=NORMALIZED)
 
     one = command("audit", _audit, "audit every checkpoint below a path", AUDIT)
     one.add_argument("path", nargs="?", default=".", help="checkpoint, folder, Hugging Face cache or file (default: .)")
@@ -116,7 +130,7 @@ def _parser() -> ArgumentParser:
     one.add_argument("intended", metavar="A", help="PATH[#KEY][@PROFILE] that was meant")
     one.add_argument("executed", metavar="B", help="PATH[#KEY][@PROFILE] that is executed")
     measured(one)
-    one.add_argument("--normalized", action="store_true", help="the actions of --actions are normalized")
+    one.add_argument("--normalized", action="store_true", help=NORMALIZED)
     one.add_argument(
         "--sample",
         choices=("stats", "uniform", "gaussian"),
@@ -124,7 +138,28 @@ def _parser() -> ArgumentParser:
         help="without --actions: A's published quantiles (default), uniform on [-1, 1], or A's mean and std",
     )
 
-    command("files", _files, "print the globs of all metadata files that are read", FILES)
+    one = command(
+        "certify", _certify, "certify what executing B, or any plausible sibling, does where A was meant", CERTIFY
+    )
+    one.add_argument("intended", metavar="A", help="PATH[#KEY][@PROFILE] that is meant")
+    one.add_argument("executed", metavar="B", nargs="?", help="the other one (default: the plausible siblings of A)")
+    one.add_argument("--format", choices=("json", "markdown"), default="json", help="default: json")
+    recorded(one)
+    one.add_argument(
+        "--eps", type=_positive, default=1e-5, help="largest difference that is equivalent (default: 1e-05)"
+    )
+    one.add_argument("--valid-days", type=_positive, default=180, metavar="DAYS", help="default: 180")
+
+    one = command("verify", _verify, "recompute a certificate and say what differs", VERIFY)
+    one.add_argument("certificate", metavar="CERTIFICATE")
+    one.add_argument("specs", metavar="PATH[#KEY][@PROFILE]", nargs="*", help="A, and B of a certificate for a pair")
+    one.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
+    recorded(one)
+
+    one = command("files", _files, "print the globs of all metadata files that are read", FILES)
+    one.add_argument(
+        "--format", choices=("text", "hf"), default="text", help="one glob a line (default), or as options of `hf`"
+    )
     return parser
 
 
@@ -208,28 +243,19 @@ def _show(options: Namespace) -> ExitCode:
 
 
 def _drift(options: Namespace) -> ExitCode:
-    from ..actions import load_actions
-    from ..auditing.question import Question
+    from ..auditing.question import Question, at_rate
     from ..drift import drift
+    from ..formats.controller_files import load_controller
     from ..registry import load_spec
-    from ..sample import ActionSample
     from .describe import drift_text
+    from .inputs import chosen_sample
     from .report import as_json
 
     intended, executed = load_spec(options.intended), load_spec(options.executed)
-    if options.actions:
-        actions = load_actions(options.actions)
-        if options.normalized:
-            sample = ActionSample(actions.values, actions.description)
-        else:
-            sample = ActionSample.from_physical(actions.values, intended, actions.description)
-    elif options.sample == "uniform":
-        sample = ActionSample.uniform(intended.dim)
-    else:
-        sample = ActionSample.gaussian(intended) if options.sample == "gaussian" else ActionSample.from_stats(intended)
+    sample = chosen_sample(options, intended)
     found = drift(intended, executed, sample)
     controller = load_controller(options.controller) if options.controller else None
-    units = Question(controller=controller, rate=options.rate).units(intended)
+    units = Question(controller=at_rate(controller, options.rate, GIVEN)).units(intended)
     if options.format == "json":
         names = ("mean_abs", "bias", "rms", "max", "worst_case")
         figures = {name: getattr(found, name).tolist() for name in names}
@@ -243,8 +269,24 @@ def _drift(options: Namespace) -> ExitCode:
     return ExitCode.OK
 
 
+def _certify(options: Namespace) -> ExitCode:
+    from .certify import certificate
+
+    _write(options, certificate(options).decode())
+    return ExitCode.OK
+
+
+def _verify(options: Namespace) -> int:
+    from .certify import verification
+
+    words, code = verification(options)
+    _write(options, words)
+    return int(code)
+
+
 def _files(options: Namespace) -> ExitCode:
     from ..formats import METADATA
 
-    _write(options, "".join(f"{glob}\n" for glob in METADATA))
+    option = "--include " if options.format == "hf" else ""
+    _write(options, "".join(f"{option}{glob}\n" for glob in METADATA))
     return ExitCode.OK

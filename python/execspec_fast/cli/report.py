@@ -81,11 +81,12 @@ def _deployments(report: AuditReport, paper: Paper) -> str:
             told = f"worst wrong key {worst['executed']} drifts {_both(worst)}{limit}"
         line = escape(f"{judged['name']}  {judged['checkpoint']}#{judged['key']}: {told}")
         lines.append(f"{paper.paint(word, COLOUR[word])}  {paper.wrap(line, 6)}")
+        lines += _motion(judged["motion"], paper, 6)
     return "\n".join([paper.paint("DEPLOYMENTS", "bold"), *lines]) if lines else ""
 
 
 def _table(rows: Sequence[Row], paper: Paper, limit: int) -> str:
-    """A line per checkpoint, and below it the nearest and the worst plausible wrong key."""
+    """A line per checkpoint; below it the nearest and the worst plausible wrong key, and how the only key moves."""
     if not rows:
         return ""
     shown = rows[:limit]
@@ -100,6 +101,7 @@ def _table(rows: Sequence[Row], paper: Paper, limit: int) -> str:
         word = row.severity or "ok"
         text.append(paper.paint(word, COLOUR[word]) + line[len(word) :].rstrip())
         text += [f"{'':9}{next(aligned)}".rstrip() for _ in keys]
+        text += _motion(row.motion, paper, 9)
     if len(rows) > len(shown):
         text.append(f"and {_count(len(rows) - len(shown), 'more row')} (--all shows them)")
     return "\n".join(text)
@@ -131,6 +133,13 @@ def _wrong_keys(row: Row, paper: Paper) -> Iterator[tuple[str, str, str]]:
         yield f"{which} {what}", _drift(found["worst"]), _pair(found["worst"], paper)
     if found["unranked"]:
         yield _count(found["unranked"], "pair"), "-", "too many keys to rank them"
+
+
+def _motion(motion: Mapping[str, Any] | None, paper: Paper, indent: int) -> list[str]:
+    """What a controller makes of the intended key, a line if that is known."""
+    if motion is None:
+        return []
+    return [" " * indent + paper.wrap(escape(f"{motion['controller']}: {motion['text']}"), indent)]
 
 
 def _drift(pair: Mapping[str, Any]) -> str:
@@ -179,9 +188,10 @@ def _unread(report: AuditReport, paper: Paper, limit: int) -> str:
 
 
 def _meaning(report: AuditReport, paper: Paper) -> str:
-    """What the drifts are of, in which unit, and over which actions."""
+    """What drifts and motions are of, in which unit, and over which actions."""
     if not report.pairs:
-        return ""
+        actions = f"Motion: of the intended key, over actions: {', or '.join(report.samples)}."
+        return paper.paint(paper.wrap(actions, 0), "dim") if report.motions else ""
     text = (
         "Drift: mean |b - a| per action over the channels that are no gripper, where b is executed and a was meant "
         f"(a {paper.arrow} b), in {' or '.join(report.units)}; actions: {', or '.join(report.samples)}. A wrong key is "
@@ -194,6 +204,8 @@ def _meaning(report: AuditReport, paper: Paper) -> str:
         text += f" Not ranked: {_count(others, 'implausible pair')}."
     if any(row.shadowed for row in report.rows):
         text += " Shadowed (KEYS n+m): in a file that the loader does not read."
+    if report.motions:
+        text += " Motion: of the intended key, over the same actions."
     return paper.paint(paper.wrap(text, 0), "dim")
 
 

@@ -57,6 +57,7 @@ MAY_IMPORT = {
     "auditing.config": "errors",
     "auditing.units": "errors stats controller agreement",
     "auditing.siblings": "stats auditing.units sample drift spec",
+    "auditing.candidates": "errors drift sample spec auditing.siblings",
     "auditing.question": "errors conventions profiles controller client deployment agreement spec sample actions "
     "auditing.units auditing.siblings",
     "auditing.verdict": "errors spec agreement auditing.rules auditing.config auditing.question formats.published",
@@ -79,7 +80,7 @@ MAY_IMPORT = {
     # what people see
     "cli": "",
     "cli.paper": "",
-    "cli.describe": "ops drift spec auditing.siblings auditing.units cli.paper",
+    "cli.describe": "ops drift spec auditing.candidates auditing.siblings auditing.units cli.paper",
     "cli.report": "errors auditing.units auditing.outcome cli.paper",
     "cli.inputs": "actions sample spec",
     "cli.certify": "errors registry certificates cli.inputs cli.paper cli.report",

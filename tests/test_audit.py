@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,15 @@ from execspec_fast import load_spec
 from execspec_fast.auditing import batch, cache
 from execspec_fast.auditing.outcome import ExitCode
 from execspec_fast.cli.report import as_json
-from execspec_fast.errors import FormatError, ShapeMismatchError, TargetNotFoundError
+from execspec_fast.controllers import CONTROLLERS
+from execspec_fast.conventions import UNKNOWN
+from execspec_fast.errors import (
+    ExecSpecError,
+    FormatError,
+    ShapeMismatchError,
+    TargetNotFoundError,
+    UnknownControllerError,
+)
 from execspec_fast.formats.tree import Tree
 from registry import action, openvla
 
@@ -241,11 +250,76 @@ def test_several_deployments_of_one_checkpoint(tmp_path):
 def test_a_broken_configuration_is_an_error_of_usage(tmp_path):
     openvla(tmp_path / "a", {"goal": action()})
     deploy(tmp_path, checkpoint="a", key="goal", controller="lost.json")
-    with pytest.raises(TargetNotFoundError):
+    with pytest.raises(UnknownControllerError, match=r"lost\.json"):
         audit(tmp_path)
     deploy(tmp_path, checkpoint="a", kye="goal")
     with pytest.raises(FormatError):
         audit(tmp_path)
+
+
+# Controllers
+
+
+def test_a_deployment_tells_how_its_controller_moves(tmp_path):
+    openvla(tmp_path / "a", {"goal": action(1.25), "spatial": action(0.5)})
+    deploy(tmp_path, checkpoint="a", key="goal", controller="libero")
+    report = audit(tmp_path)
+    (verdict,) = report.deployments
+    motion = verdict["motion"]
+    assert (verdict["verdict"], motion["controller"], motion["rate"]) == ("PASS", "libero", 20.0)
+    # channel 0 goes to 1.125 at u = 1, the outermost token is 254/255, and both tails lie outside the input range
+    assert motion["saturation"][0] == pytest.approx(1 - 0.98 / (1.125 * 254 / 255))
+    assert motion["motion"][6] == 1.0  # OpenVLA's script turns [0, 1] into open and closed for LIBERO
+    assert {row["code"]: row["outcome"] for row in verdict["agreement"]}["C5"] == "agree"
+    assert told(report) == [("C0", "note", "a#goal")]
+    assert report.rows[0].motion is None  # its deployment tells it
+    assert set(report.pairs[0]["read"]) == {"mm/s", "deg/s"}
+
+
+def test_the_same_controller_without_the_script_s_ops_closes_where_the_policy_opens(tmp_path):
+    openvla(tmp_path / "a", {"goal": action()})
+    deploy(tmp_path, checkpoint="a", key="goal", controller="robosuite-1.4-osc_pose")
+    report = audit(tmp_path)
+    assert told(report)[0] == ("C5", "warning", "a#goal")
+    assert report.deployments[0]["verdict"] == "PASS"  # its gripper is inferred
+
+
+def test_a_controller_of_another_width_fails_its_deployment(tmp_path):
+    openvla(tmp_path / "a", {"goal": action()})
+    deploy(tmp_path, checkpoint="a", key="goal", controller="aloha")
+    report = audit(tmp_path)
+    (verdict,) = report.deployments
+    assert (verdict["verdict"], verdict["motion"], told(report)[0][:2]) == ("FAIL", None, ("C9", "error"))
+    assert "aloha takes 12 channels" in verdict["reasons"][0]
+
+
+def test_a_controller_for_all_tells_motion_where_it_can_and_compares_no_convention(tmp_path):
+    openvla(tmp_path / "a", {"goal": action()})
+    openvla(tmp_path / "degrees", {"arm": action(50.0)})
+    openvla(tmp_path / "two", {"goal": action(), "spatial": action(2.0)})
+    report = audit(tmp_path, controller="libero")
+    assert {row.targets[0]: bool(row.motion) for row in report.rows} == {"a": True, "degrees": False, "two": False}
+    assert not [code for code, *_ in told(report) if code.startswith("C")]
+    deploy(tmp_path, checkpoint="degrees", key="arm")
+    (verdict,) = audit(tmp_path, controller="libero").deployments
+    assert (verdict["verdict"], verdict["motion"], verdict["agreement"]) == ("PASS", None, [])
+
+
+def test_a_rate_is_the_nearest_one_said_and_never_unused(tmp_path):
+    openvla(tmp_path / "a", {"goal": action()})
+    for controller, rate in (({}, {}), ({}, {"rate": 5}), ({"controller": "libero"}, {})):
+        deploy(tmp_path, checkpoint="a", key="goal", **controller, **rate)
+        if controller:
+            assert audit(tmp_path, rate=8.0).deployments[0]["motion"]["rate"] == 8.0
+        else:
+            with pytest.raises(ExecSpecError, match=r"(given: 8|\('arm'\): 5) Hz, and no controller that runs at it"):
+                audit(tmp_path, rate=None if rate else 8.0)
+    deploy(tmp_path, checkpoint="a", key="goal", controller="libero", rate=5)
+    assert audit(tmp_path, rate=8.0, controller="widowx").deployments[0]["motion"]["rate"] == 5.0
+    deploy(tmp_path, checkpoint="a", key="goal")
+    with pytest.raises(ExecSpecError, match="0 Hz is no rate"):
+        audit(tmp_path, rate=0.0, controller="libero")
+    assert audit(tmp_path, rate=8.0, controller="libero").deployments[0]["motion"]["rate"] == 8.0
 
 
 # The same answer every way
@@ -271,13 +345,13 @@ def test_the_cache_changes_nothing_but_the_work(several, monkeypatch):
     assert as_json(audit(several, cache=True).to_dict()) == first
 
 
-@pytest.mark.parametrize("change", ["content", "place", "actions", "deployment", "tool"])
+@pytest.mark.parametrize("change", ["content", "place", "actions", "controller", "deployment", "tool"])
 def test_whatever_an_answer_depends_on_is_a_miss(several, change, monkeypatch):
     audit(several, cache=True)
     inspected = []
     inspect = batch.inspect
     monkeypatch.setattr(batch, "inspect", lambda folder, *rest: inspected.append(folder.path) or inspect(folder, *rest))
-    actions = None
+    actions = controller = None
     expected = ["c1"]
     if change == "content":
         openvla(several / "c1", {"goal": action(3.0), "spatial": action(2.0)})
@@ -287,12 +361,17 @@ def test_whatever_an_answer_depends_on_is_a_miss(several, change, monkeypatch):
         expected = ["moved"]
     elif change == "actions":
         actions, expected = np.zeros((3, 7)), ["c0", "c1", "c2", "c3", "c4"]
+    elif change == "controller":  # which reads the gripper in another way, and no scale
+        audit(several, controller="robosuite-1.4-osc_pose", cache=True)
+        inspected.clear()
+        unknown = replace(CONTROLLERS["robosuite-1.4-osc_pose"], gripper=UNKNOWN)
+        controller, expected = unknown, ["c0", "c1", "c2", "c3", "c4"]
     elif change == "deployment":
         deploy(several, checkpoint="c1", key="goal", max_drift=0.6)
     else:
         monkeypatch.setattr(cache, "tool_digest", lambda: "newer")
         expected = ["c0", "c1", "c2", "c3", "c4"]
-    audit(several, actions, cache=True)
+    audit(several, actions, controller=controller, cache=True)
     assert [path for path in inspected if path != "."] == expected
 
 
@@ -348,3 +427,12 @@ def test_a_real_controller_reads_drift_in_millimetres(shared_registry):
     assert set(report.pairs[0]["read"]) == {"mm/s", "deg/s"}
     plain = audit(shared_registry / "robovlms").pairs[0]
     assert report.pairs[0]["read"]["mm/s"] == pytest.approx(1000 * 0.05 * 5 * np.mean(plain["mean_abs"][:3]))
+
+
+def test_no_controller_changes_what_is_found(shared_registry):
+    plain = told(audit(shared_registry))
+    for name, moving in (("libero", 9), ("aloha", 1), ("droid-joint_velocity", 11)):
+        report = audit(shared_registry, controller=name)
+        assert told(report) == plain
+        assert len(report.motions) == moving
+        assert all(x is None or 0 <= x <= 1 for motion in report.motions for x in motion["saturation"])

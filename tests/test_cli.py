@@ -63,12 +63,14 @@ def test_wrong_usage_is_2(run, arguments):
         ["audit", "typo"],
         ["audit", "CKPT", "--actions", "typo.npz"],
         ["audit", "CKPT", "--controller", "typo.json"],
+        ["audit", "CKPT", "--rate", "20"],
         ["audit", "CKPT", "--config", "typo.toml"],
         ["audit", "CKPT", "--output", "no/such/folder/report.txt"],
         ["show", "CKPT"],
         ["show", "CKPT#gaol"],
         ["show", "CKPT#goal@openpi"],
         ["drift", "CKPT#goal", "typo#goal"],
+        ["drift", "CKPT#goal", "CKPT#goal", "--rate", "20"],
     ],
 )
 def test_our_errors_are_one_line_on_stderr(run, ckpt, arguments):

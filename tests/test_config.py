@@ -45,13 +45,23 @@ def write(file: Path, content: str) -> Path:
 
 def test_every_field(tmp_path, elsewhere):
     file = write(tmp_path / "conf/execspec.toml", FULL)
+    write(tmp_path / "conf/osc.json", "{}")
     (one,) = load_config(tmp_path, file).deployments
     assert one.name == "goal-arm"
     assert one.checkpoint.resolve() == tmp_path / "ckpt"  # relative to the file, not to the current folder
-    assert one.controller == tmp_path / "conf/osc.json"
+    assert one.controller == str(tmp_path / "conf/osc.json")
     assert (one.key, one.profile, one.digest) == ("libero_goal", "openvla", "sha256:00ff")
     assert (one.rate, one.max_drift) == (20.0, 0.05)
     assert isinstance(one.rate, float)
+
+
+def test_a_controller_is_a_part_of_a_file_or_a_name(tmp_path, elsewhere):
+    file = write(tmp_path / "execspec.toml", ENTRY + 'controller = "libero"')
+    write(elsewhere / "libero", "{}")  # where the tool is run is not where the file is
+    assert load_config(tmp_path, file).deployments[0].controller == "libero"
+    write(tmp_path / "two.json", "{}")
+    write(file, ENTRY + 'controller = "two.json::arms/left"')
+    assert load_config(tmp_path, file).deployments[0].controller == f"{tmp_path}/two.json::arms/left"
 
 
 def test_what_is_not_said_is_none(tmp_path):

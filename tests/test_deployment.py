@@ -154,6 +154,12 @@ def test_a_summary_in_words() -> None:
     assert json.loads(json.dumps(said.to_dict(), allow_nan=False))["saturation"][2] == 0.031
 
 
+def test_an_epsilon_beyond_a_limit_is_named_without_its_exponent() -> None:
+    said = summary(Deployment(spec(1 + 1e-6), LIBERO), ActionSample.uniform(7))
+    assert 0 < said.saturation[0] < 1e-5
+    assert str(said).startswith("channel 0 saturates under 0.01 % of the time; ")
+
+
 def test_marginals_alone_bound_a_step() -> None:
     low, high = summary(Deployment(spec(), LIBERO), ActionSample.uniform(7)).translation or (0, 0)
     assert low == pytest.approx(0.025 * 3**0.5)
@@ -177,8 +183,8 @@ def test_a_metre_that_is_a_target_is_no_motion() -> None:
 
 
 def test_a_channel_the_sample_excludes_is_left_out_and_named() -> None:
-    flat = np.array([0.9, *[0.0] * 6])
-    own = replace(spec(), stats=NormStats({"q01": flat - [0, 1, 1, 1, 1, 1, 0], "q99": flat + [0, 1, 1, 1, 1, 1, 1]}))
+    low, high = np.array([0.9, -1, -1, -1, -1, -1, 0]), np.array([0.9, 1, 1, 1, 1, 1, 1])
+    own = replace(spec(), stats=NormStats({"q01": low, "q99": high}))
     said = summary(Deployment(own, LIBERO), ActionSample.from_physical(np.full((3, 7), 0.5), own))
     assert np.isnan([said.saturation[0], said.motion[0]]).all()
     assert said.translation == pytest.approx((0.05 * 0.5 * 2**0.5,) * 2)  # y and z alone

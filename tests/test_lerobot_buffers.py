@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -91,3 +92,14 @@ def test_pipelines_win_over_buffers(tmp_path: Path) -> None:
     assert not checkpoint.findings
     weights(tmp_path, {f"{stem}mean": [9.0, 9.0, 9.0], f"{stem}std": ACTION["std"]})
     assert codes(found(tmp_path)) == [("P2", "warning")]
+
+
+@pytest.mark.parametrize(("mode", "expected"), [("MEAN_STD", []), ("MIN_MAX", [("P2", "warning")])])
+def test_buffers_of_another_mode_than_the_settings_name(
+    tmp_path: Path, mode: str, expected: list[tuple[str, str]]
+) -> None:
+    stem = "unnormalize_outputs.buffer_action."
+    weights(tmp_path, {f"{stem}mean": ACTION["mean"], f"{stem}std": ACTION["std"]})
+    settings = {"normalization_mapping": {"ACTION": mode}, "output_features": {"action": {"shape": [3]}}}
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    assert codes(found(tmp_path)) == expected

@@ -102,6 +102,19 @@ def test_quantiles_of_episodes_are_not_pooled(tmp_path: Path) -> None:
     assert [(f.code, f.severity, f.evidence["figures"]) for f in checkpoint.findings] == [("S5", "note", ["q01"])]
 
 
+def test_episodes_without_the_action_are_counted(tmp_path: Path) -> None:
+    lines = [episode(0, ACTION), json.dumps({"episode_index": 1, "stats": {"observation.state": STATE}})]
+    checkpoint = dataset_found(tmp_path, {"meta/info.json": INFO, "meta/episodes_stats.jsonl": "\n".join(lines)})
+    (finding,) = checkpoint.findings
+    assert (finding.code, finding.severity, finding.evidence["episodes"]) == ("S1", "warning", [1])
+
+
+def test_statistics_in_meta_are_a_datasets_without_its_description(tmp_path: Path) -> None:
+    checkpoint = dataset_found(tmp_path, {"meta/stats.json": {"action": ACTION}})
+    assert [key.key for key in checkpoint.keys] == ["action"]
+    assert codes(checkpoint) == [("S1", "warning")]
+
+
 @pytest.mark.parametrize("version", ["v2.1", "v3.0"])
 def test_the_version_says_which_file_counts(tmp_path: Path, version: str) -> None:
     stats = {"action": {**ACTION, "mean": [7.0, 7.0, 7.0]}, "observation.state": STATE}

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from execspec_fast.auditing.rules import diagnose
 from execspec_fast.formats.openpi import read
 from execspec_fast.formats.published import Checkpoint
 from execspec_fast.formats.tree import Tree
@@ -101,7 +102,7 @@ def test_the_profile_is_inferred_from_the_path(tmp_path: Path, folder: str, prof
 
 def test_without_quantiles_only_the_z_score_can_run(tmp_path: Path) -> None:
     moments = {**ACTIONS, "q01": None, "q99": None}
-    checkpoint = found(tmp_path / "pi05", {"norm_stats.json": wrapped(actions=moments)})
+    checkpoint = found(tmp_path / "robot", {"norm_stats.json": wrapped(actions=moments)})
     (key,) = checkpoint.keys
     assert (key.profile.value, key.alternatives, list(key.stats)) == ("openpi-zscore", (), ["mean", "std"])
     assert key.stats.estimator is None
@@ -171,7 +172,6 @@ def test_one_broken_asset_leaves_the_others(tmp_path: Path) -> None:
         {"bridge_orig": {"action": {**ACTIONS, "mask": [True, True, False]}, "num_transitions": 3}},
         {"norm_stats": {"bridge_orig": {"action": ACTIONS}}},
         {"action": ACTIONS, "observation.state": STATE},
-        {"norm_stats": {"state": STATE}},
         {"norm_stats": [1, 2]},
         [1, 2],
         '{"norm_stats": ',
@@ -225,3 +225,44 @@ def test_real_checkpoints(shared_registry: Path) -> None:
 def test_nothing_else_in_the_registry_is_taken_for_openpi(shared_registry: Path) -> None:
     folders = Tree(shared_registry).folders
     assert not [f.path for f in folders if not f.path.startswith("openpi/") and read(f)]
+
+
+def test_a_model_that_needs_quantiles_is_not_read_as_z_score_without_them(tmp_path: Path) -> None:
+    moments = {name: ACTIONS[name] for name in ("mean", "std")}
+    checkpoint = found(tmp_path / "pi05", {"norm_stats.json": wrapped(actions=moments)})
+    assert [(key.profile.value, key.alternatives) for key in checkpoint.keys] == [
+        ("openpi-quantile", ("openpi-zscore",))
+    ]
+    assert ("S7", "error") in [(finding.code, finding.severity) for finding in diagnose(checkpoint)]
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "place"),
+    [
+        ({"norm_stats": {}}, "S1", "/norm_stats"),
+        ({}, "S1", ""),
+        ([], "S1", ""),
+        (wrapped(), "S1", "/norm_stats"),
+        (wrapped(actions=None), "S1", "/norm_stats/actions"),
+        (wrapped(actions={"mean": [0.0]}), "S7", "/norm_stats/actions"),
+        (wrapped(actions={**ACTIONS, "std": None}, coarse_actions=ACTIONS), "S7", "/norm_stats/actions"),
+    ],
+)
+def test_an_asset_without_the_action_is_an_error_and_no_other_group_stands_in(
+    tmp_path: Path, content: object, code: str, place: str
+) -> None:
+    checkpoint = found(tmp_path, {"assets/x/norm_stats.json": content})
+    assert (checkpoint.ecosystem, checkpoint.keys) == ("openpi", ())
+    (finding,) = checkpoint.findings
+    assert (finding.code, finding.severity, finding.target) == (code, "error", ".#x")
+    assert finding.pointer == f"assets/x/norm_stats.json#{place}"
+
+
+def test_no_copy_stands_in_for_a_broken_asset(tmp_path: Path) -> None:
+    checkpoint = found(tmp_path, {"assets/x/norm_stats.json": "{", "norm_stats.json": BOTH})
+    assert (checkpoint.keys, [key.key for key in checkpoint.shadowed]) == ((), ["."])
+
+
+def test_a_loose_file_without_the_action_is_openpis_by_what_it_holds(tmp_path: Path) -> None:
+    assert codes(found(tmp_path, {"norm_stats.json": wrapped()})) == [("S1", "error")]
+    assert codes(found(tmp_path, {"norm_stats.json": wrapped(actions={}, arm=ACTIONS)})) == [("S7", "error")]

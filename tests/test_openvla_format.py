@@ -228,9 +228,7 @@ def test_figure_under_another_name_is_pointed_out(tmp_path: Path) -> None:
         {"config.json": {"model_type": "llama"}},
         {"config.json": "{"},
         {"config.json": {"norm_stats": None}},
-        {"config.json": {"norm_stats": {}}},
         {"norm_stats.json": {"norm_stats": {"state": {"mean": [0.0]}, "actions": {"mean": [0.0]}}}},
-        {"dataset_statistics.json": []},
         {"dataset_statistics.json": {"bridge": {"action": {"p01": [0.0], "p99": [1.0], "mask": [True]}}}},  # Octo
         {"dataset_statistics.json": {"bridge": {"action": {"mean": [0.0], "std": [1.0]}}}},  # Octo
         {"dataset_statistics.json": {"action": {"mean": [0.0], "std": [1.0]}}},  # Octo
@@ -304,3 +302,55 @@ def test_one_dataset_per_file_is_robovlms_unless_it_is_a_cache(tmp_path: Path) -
         folder.mkdir()
         result = found(folder, {f"dataset_statistics_{name}.json": action()})
         assert [key.profile.value for key in result.keys] == [profile]
+
+
+OPENVLA = {"model_type": "openvla", "architectures": ["OpenVLAForActionPrediction"]}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        OPENVLA,
+        {"model_type": "openvla"},
+        {"architectures": ["OpenVLAForActionPrediction"]},
+        {**OPENVLA, "norm_stats": None},
+        {**OPENVLA, "norm_stats": []},
+        {"norm_stats": {}},
+        {"norm_stats": {"bridge": {"proprio": {"mean": [0.0]}}}},
+    ],
+)
+def test_config_that_should_hold_statistics_and_holds_none(tmp_path: Path, config: dict[str, Any]) -> None:
+    result = found(tmp_path, {"config.json": config})
+    assert (result.ecosystem, result.keys) == ("openvla", ())
+    (finding,) = result.findings
+    assert (finding.code, finding.severity, finding.pointer) == ("S1", "error", "config.json")
+
+
+def test_config_without_statistics_is_fine_where_another_file_has_them(tmp_path: Path) -> None:
+    for name in ("dataset_statistics.json", "norm_stats.json"):
+        folder = tmp_path / name
+        folder.mkdir()
+        result = found(folder, {"config.json": OPENVLA, name: {"bridge": action()}})
+        assert [key.key for key in result.keys] == ["bridge"]
+        assert result.findings == ()
+
+
+@pytest.mark.parametrize("side", [{}, [], None, {"bridge": {"proprio": {"mean": [0.0]}}}])
+def test_side_file_without_an_action_takes_every_key_away(tmp_path: Path, side: Any) -> None:
+    config = {**OPENVLA, "norm_stats": {"bridge": action()}}
+    result = found(tmp_path, {"config.json": config, "dataset_statistics.json": side})
+    assert (result.keys, [key.key for key in result.shadowed]) == ((), ["bridge"])
+    lost, hidden = result.findings
+    assert (lost.code, lost.severity, lost.pointer) == ("S1", "error", "dataset_statistics.json")
+    assert (hidden.code, hidden.severity) == ("P2", "note")
+
+
+def test_one_number_is_no_list_of_channels(tmp_path: Path) -> None:
+    (finding,) = found(tmp_path, {"dataset_statistics.json": {"k": action(q01=-1.0)}}).findings
+    assert (finding.code, finding.pointer) == ("S6", "dataset_statistics.json#/k/action/q01")
+    assert "found one number" in finding.message
+
+
+def test_pointer_of_git_lfs_is_named(tmp_path: Path) -> None:
+    result = found(tmp_path, {"dataset_statistics.json": "version https://git-lfs.github.com/spec/v1\noid sha256:00\n"})
+    assert "lfs pointer" in result.findings[0].message

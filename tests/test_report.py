@@ -64,6 +64,19 @@ FAIL: 2 errors (exit 1)
 """
 
 
+def test_a_controller_says_how_far_the_intended_key_moves(tmp_path):
+    openvla(tmp_path / "a", {"goal": action(1.25)})
+    moves = "libero: channel 0 saturates 13 % of the time; moves 44 to 51 mm per step, 88 to 100 cm/s;"
+    assert f"\n         {moves}" in text(tmp_path, Paper(200), controller="libero")
+    (tmp_path / "execspec.toml").write_text(
+        '[[deployment]]\nname = "arm"\ncheckpoint = "a"\nkey = "goal"\ncontroller = "libero"\n'
+    )
+    seen = text(tmp_path, Paper(200))
+    assert f"PASS  arm  a#goal: no plausible wrong key\n      {moves}" in seen
+    assert seen.count(moves) == 1
+    assert "Motion: of the intended key, over actions: published quantiles" in seen
+
+
 def test_equal_findings_are_told_once_with_their_targets(tmp_path):
     for name in ("a", "b", "c"):
         openvla(tmp_path / name, {"goal": action(std=[9.0] * 7)})

@@ -170,6 +170,48 @@ def test_figures_no_robot_should_run_are_errors(figures, profile, code):
     assert (code, "error") in codes(NormStats(figures), profile)
 
 
+@pytest.mark.parametrize("profile", ["lerobot-mean_std", "openpi-zscore", "octo-normal"])
+@pytest.mark.parametrize("name", ["mean", "std"])
+def test_s7_one_of_two_figures_is_not_enough(profile, name):
+    assert codes(stats(figures=(name, "min", "max")), profile) == [("S7", "error")]
+
+
+def still(std, gripper=True):
+    """Every arm channel has a range of 0; the last, if it is a gripper, opens and closes."""
+    data = np.column_stack([DATA, np.sign(DATA[:, 0])])
+    arm = {d: 0.1 * d for d in range(4 if gripper else 5)}
+    low, high = ({d: value + sign * std for d, value in arm.items()} for sign in (-10, 10))
+    figures = stats(data, q01=arm, q99=arm, mean=arm, std=dict.fromkeys(arm, std), min=low, max=high)
+    return NormStats(figures.figures, mask=np.arange(5) < (4 if gripper else 5), count=len(data))
+
+
+def test_s3_a_robot_that_never_moves_is_an_error_and_one_that_is_held_still_a_warning():
+    assert codes(still(0.0), "openvla") == [("S3", "error")]
+    assert codes(still(0.01), "openvla") == [("S3", "warning")]
+    assert codes(still(0.0, gripper=False), "gr00t-n1.6-min_max") == [("S3", "note")]  # one part at rest
+
+
+def test_s3_s5_a_std_of_zero_where_the_data_have_a_range():
+    for figures in (("mean", "std", "min", "max"), ("mean", "std", "q01", "q99")):
+        frozen = stats(figures=figures, std={1: 0.0})
+        found = check(frozen, "openpi-zscore")
+        assert [(f.code, f.severity) for f in found] == [("S3", "warning"), ("S5", "warning")]
+        assert all(f.evidence["keys"]["robot"]["channels"] == [1] for f in found)
+        assert not any("never move" in f.message for f in found)
+
+
+@given(
+    values=st.lists(
+        st.sampled_from([0.0, -0.0, 1.0, -1e308, 1e308, 5e-324, np.inf, -np.inf, np.nan]), min_size=3, max_size=3
+    ),
+    name=st.sampled_from(["mean", "std", "min", "max", "q01", "q99"]),
+    profile=st.sampled_from(["openvla", "openpi-zscore", "openpi-quantile", "lerobot-min_max"]),
+)
+def test_no_figure_makes_numpy_warn(values, name, profile):
+    """Warnings are errors here."""
+    check(stats(**{name: dict(enumerate(values))}), profile)
+
+
 def test_s2_a_gripper_that_is_not_normalized_is_no_placeholder():
     """Octo writes mean 0 and std 1 for the one channel it passes through."""
     assert codes(stats(mean={3: 0}, std={3: 1}, min={3: -2}, max={3: 2}), "lerobot-mean_std") == []
@@ -202,11 +244,17 @@ def test_s8_is_a_warning_where_nobody_reads_the_figure():
     assert codes(stats(max={0: np.inf}), "openpi-quantile") == [("S8", "warning")]
 
 
-@pytest.mark.parametrize("key", ["libero_gоal", "libero_goal ", "libero_goal\u200b"])
+@pytest.mark.parametrize("key", ["libero_gоal", "libero_goal ", "libero_goal\u200b", "libero_gοal"])
 def test_k4_keys_that_are_not_what_they_look_like(key):
     assert ("K4", "error") in codes(stats(), keys=(key,))
     (finding,) = [f for f in check(stats(), keys=("libero_goal", key)) if f.code == "K4"]
     assert "\\" in finding.message or "' " in finding.message or " '" in finding.message
+
+
+def test_k4_empty_key_and_hidden_letters_in_other_findings():
+    assert ("K4", "error") in codes(stats(), keys=("",))
+    (shared,) = [f for f in check(stats(q01={3: 0}, q99={3: 0}), "openvla", keys=("a", "gоal")) if f.code == "S3"]
+    assert "'g\\u043eal': channel 3" in shared.message
 
 
 def test_k4_is_quiet_about_a_registry_of_names():

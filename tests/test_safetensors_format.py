@@ -125,3 +125,10 @@ def test_dtypes_without_numbers_are_named(tmp_path: Path) -> None:
     file = file_of(tmp_path, packed(header, b"12"))
     with pytest.raises(FormatError, match="F8_E4M3"):
         read_tensors(file, read_header(file))
+
+
+def test_pointer_of_git_lfs_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "state.safetensors"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 8\n")
+    with pytest.raises(FormatError, match="lfs pointer"):
+        read_header(Tree(path).files[0])

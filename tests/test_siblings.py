@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from execspec_fast.actions import Actions
 from execspec_fast.auditing import siblings
-from execspec_fast.auditing.audit import load_controller
 from execspec_fast.auditing.question import Question
 from execspec_fast.auditing.siblings import plausible, rank
 from execspec_fast.auditing.units import ACTION_UNITS, Units
 from execspec_fast.controllers import Controller
 from execspec_fast.conventions import Conventions, declared, inferred
 from execspec_fast.drift import drift
+from execspec_fast.formats.controller_files import load_controller
 from execspec_fast.sample import ActionSample
 from execspec_fast.spec import ExecSpec
 from execspec_fast.stats import NormStats
@@ -113,7 +113,8 @@ def test_a_controller_makes_millimetres_and_degrees(rate):
 
 
 def test_an_absolute_target_is_no_speed():
-    absolute = osc(delta=declared(False, "test"))
+    ends = {name: np.full(6, np.inf if name.endswith("max") else -np.inf) for name in OSC if "put_" in name}
+    absolute = osc(delta=declared(False, "test"), **ends)
     assert Units.of(np.full(7, 0.5), absolute, 20.0).read(np.ones(7), [0]) == {"mm": 1000.0}
 
 

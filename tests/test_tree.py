@@ -54,6 +54,33 @@ def test_cache_target_may_be_one_linked_file(cache: Path) -> None:
     assert (file.path, file.json()) == ("config.json", {"a": 1})
 
 
+def test_target_that_a_cache_link_leads_out_of_its_blobs_is_refused(cache: Path, tmp_path: Path) -> None:
+    write(tmp_path / "outside" / "config.json", '{"secret": 1}')
+    snapshots = cache / "snapshots"
+    (snapshots / REVISION / "leaving.json").symlink_to(tmp_path / "outside" / "config.json")
+    (snapshots / REVISION / "refs.json").symlink_to("../../refs/main")
+    (snapshots / "r9").symlink_to(tmp_path / "outside")
+    (cache / "blobs" / "ccc").symlink_to(tmp_path / "outside" / "config.json")
+    (snapshots / REVISION / "twice.json").symlink_to("../../blobs/ccc")
+    for name in (f"{REVISION}/leaving.json", f"{REVISION}/refs.json", f"{REVISION}/twice.json", "r9", "r9/config.json"):
+        with pytest.raises(UnsafePathError, match="leads out of its blobs"):
+            Tree(snapshots / name)
+
+
+def test_target_in_a_cache_whose_blobs_are_a_link_is_refused(cache: Path, tmp_path: Path) -> None:
+    (cache / "blobs").rename(tmp_path / "elsewhere")
+    (cache / "blobs").symlink_to(tmp_path / "elsewhere")
+    for target in (cache / "snapshots" / REVISION / "config.json", cache / "blobs", cache / "blobs" / "aaa"):
+        with pytest.raises(UnsafePathError):
+            Tree(target)
+
+
+def test_cache_that_the_user_linked_is_a_target(cache: Path, tmp_path: Path) -> None:
+    (tmp_path / "linked").symlink_to(cache.parent)
+    (file,) = Tree(tmp_path / "linked" / cache.name / "snapshots" / REVISION / "config.json").files
+    assert file.json() == {"a": 1}
+
+
 def test_cache_blobs_and_refs_are_recorded_and_never_read_twice(cache: Path) -> None:
     files = {file.path: file for file in Tree(cache).files}
     assert sorted(files) == [

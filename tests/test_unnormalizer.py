@@ -14,7 +14,7 @@ from execspec_fast.domain import UNIT_INTERVAL
 from execspec_fast.errors import NotInvertibleError, ShapeMismatchError, StatsError
 from execspec_fast.ops import OpDType, OpKind
 from execspec_fast.unnormalizer import Unnormalizer
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 
@@ -33,6 +33,8 @@ def test_bits_of_the_reference(data, dtype, threads):
 @given(st.data())
 def test_maps_are_the_ops_in_exact_arithmetic(data):
     table = data.draw(own.op_tables(1))
+    sizes = np.abs(table["p"][table["p"] != 0])
+    assume((sizes > 1e-300).all())  # half of a subnormal is rounded, and where it meets a clip overflows
     f = Unnormalizer(table)
     pieces = f._core.pieces(0)
     cuts = [sum(map(Fraction, cut)) for cut, *_ in pieces[1:]]

@@ -21,7 +21,6 @@ from .errors import UnknownControllerError
 POSE = ("m", "m", "m", "rad", "rad", "rad")
 POSE_NAMES = ("x", "y", "z", "roll", "pitch", "yaw")
 
-
 TWO_FINGER = Gripper("switch", open=-1.0, closed=1.0)
 """robosuite's two-finger grippers: the sign of the command moves the fingers a fixed way, so 0 holds."""
 PANDA_GRIPPER = "robosuite 1.4.0 robosuite/models/grippers/panda_gripper.py"
@@ -39,7 +38,8 @@ def _passed(channels: int) -> dict[str, Any]:
 
 _OSC = "robosuite 1.4.0 robosuite/controllers/osc.py"
 _OSC_JSON = "robosuite 1.4.0 robosuite/controllers/config/osc_pose.json"
-_OSC_15 = "robosuite 1.5 robosuite/controllers/parts/arm/osc.py"
+_OSC_15_JSON = "robosuite 1.5 robosuite/controllers/config/default/parts/osc_pose.json"
+_AS_14 = "as in robosuite 1.4, whose configuration has the same ranges"
 
 OSC_14 = Controller(
     name="robosuite-1.4-osc_pose",
@@ -60,17 +60,24 @@ OSC_10 = replace(
     OSC_14,
     name="robosuite-1.0-osc_pose",
     source="robosuite 1.0 robosuite/controllers/config/osc_pose.json",
-    frame=inferred("world", "as in robosuite 1.4, whose configuration is the same"),
-    rotation=inferred("axis_angle", "as in robosuite 1.4, whose configuration is the same"),
+    beyond=inferred("clip", _AS_14),
+    delta=declared(True, "robosuite 1.0 robosuite/controllers/config/osc_pose.json"),
+    reference=inferred("achieved", _AS_14),
+    frame=inferred("world", _AS_14),
+    rotation=inferred("axis_angle", _AS_14),
+    gripper=inferred(TWO_FINGER, _AS_14),
+    remarks=tuple(inferred(str(remark.value), _AS_14) for remark in OSC_14.remarks),
 )
 OSC_15 = replace(
     OSC_14,
     name="robosuite-1.5-osc_pose",
-    source="robosuite 1.5 robosuite/controllers/config/default/parts/osc_pose.json",
-    delta=declared(True, "robosuite 1.5 robosuite/controllers/config/default/parts/osc_pose.json"),
+    source=_OSC_15_JSON,
+    beyond=inferred("clip", _AS_14),
+    delta=declared(True, _OSC_15_JSON),
     reference=inferred("achieved", "robosuite 1.5's default goal_update_mode"),
-    frame=declared("base", "robosuite 1.5 robosuite/controllers/config/default/parts/osc_pose.json"),
-    rotation=declared("axis_angle", _OSC_15),
+    frame=declared("base", _OSC_15_JSON),
+    rotation=inferred("axis_angle", _AS_14),
+    gripper=inferred(TWO_FINGER, _AS_14),
     remarks=(),
 )
 LIBERO = replace(
@@ -144,11 +151,12 @@ SIMPLER_WIDOWX = Controller(
     **_SIMPLER_POSE,
     reference=declared("last_target", f"{_MANISKILL}/widowx/defaults.py: use_target=True"),
     gripper=declared(Gripper("position", open=1.0, closed=-1.0), _SIMPLER),
-    rate=declared(5.0, "simpler-env/SimplerEnv scripts/bridge.sh"),
+    rate=declared(5.0, "simpler-env/SimplerEnv scripts/openvla_bridge.sh"),
 )
 SIMPLER_GOOGLE = Controller(
     name="simpler-google",
     **_SIMPLER_POSE,
+    reference=inferred("achieved", f"{_MANISKILL}/google_robot/defaults.py sets no use_target for the mode it runs"),
     rate=declared(3.0, "simpler-env/SimplerEnv simpler_env/evaluation/argparse.py"),
     remarks=(
         declared(
@@ -157,20 +165,20 @@ SIMPLER_GOOGLE = Controller(
     ),
 )
 
-_ALOHA = "tonyzhaozh/aloha aloha_scripts/constants.py"
+_ALOHA = "Physical-Intelligence/aloha aloha_scripts/constants.py"
 _ALOHA_JOINTS = ("waist", "shoulder", "elbow", "forearm_roll", "wrist_angle", "wrist_rotate", "gripper")
 ALOHA = Controller(
     name="aloha",
     **_passed(6),
     unit=("rad",) * 6,
-    source="tonyzhaozh/aloha aloha_scripts/real_env.py",
-    beyond=declared("pass", "tonyzhaozh/aloha aloha_scripts/real_env.py"),
-    delta=declared(False, "tonyzhaozh/aloha aloha_scripts/real_env.py"),
+    source="Physical-Intelligence/aloha aloha_scripts/real_env.py",
+    beyond=declared("pass", "Physical-Intelligence/aloha aloha_scripts/real_env.py"),
+    delta=declared(False, "Physical-Intelligence/aloha aloha_scripts/real_env.py"),
     gripper=declared(Gripper("position", open=1.0, closed=0.0), _ALOHA),
     rate=declared(50.0, f"{_ALOHA}: DT = 0.02"),
     names=declared(
         tuple(f"{side}_{joint}" for side in ("left", "right") for joint in _ALOHA_JOINTS),
-        "tonyzhaozh/aloha aloha_scripts/real_env.py",
+        "Physical-Intelligence/aloha aloha_scripts/real_env.py",
     ),
     arms=2,
 )

@@ -272,8 +272,8 @@ class ExecSpec:
 
 
 def _eps(eps: float | None, own: str | None, profile: str) -> float | None:
-    same = own in PROFILES and PROFILES[own].ecosystem == find_profile(profile).ecosystem
-    return eps if same else None
+    known = PROFILES.get(own or "")
+    return eps if known and known.ecosystem == find_profile(profile).ecosystem else None
 
 
 def _words(ops: OpTable) -> list[list[list[Any]]]:

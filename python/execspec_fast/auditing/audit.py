@@ -12,16 +12,21 @@ import numpy as np
 import numpy.typing as npt
 
 from ..actions import Actions, load_actions
-from ..controllers import Controller
+from ..controller import Controller
+from ..controllers import find_controller
 from ..errors import Finding, ShapeMismatchError, TargetNotFoundError, UnsafePathError
+from ..formats.controller_files import load_controller
 from ..formats.tree import Folder, Tree
 from .batch import Progress, Task, answer_all
 from .cache import Cache, default_path
-from .config import Deployment, load_config
+from .config import Entry, load_config
 from .inspection import Answer, Service
 from .outcome import AuditReport, FailOn
-from .question import Question
+from .question import Question, at_rate
 from .verdict import Verdict, lost
+
+GIVEN = "the rate given"
+"""What says the rate of a controller, where it is an argument."""
 
 SHOWN = 3
 """Maps that a message about one key names before it counts the rest."""
@@ -47,8 +52,9 @@ def audit(
             the figures each checkpoint publishes; used for specs of their width.
         config: file with `[[deployment]]` tables; by default `execspec.toml`, or `[tool.execspec]` of
             `pyproject.toml`, in the audited folder or the current one.
-        controller: robosuite controller file, to read drift in millimetres and degrees.
-        rate: actions per second, Hz, to read it per second.
+        controller: what actions are sent to, where no deployment says otherwise: a `Controller`, or a file or name
+            `load_controller` knows. It reads drift in millimetres and degrees, and tells saturation and motion.
+        rate: actions per second in Hz, of every controller that a deployment sets none for.
         jobs: processes.
         cache: keep results by the digests of the files, and use those kept.
         fail_on: the least severity that fails the audit, `never` for none.
@@ -57,27 +63,22 @@ def audit(
     Raises:
         TargetNotFoundError: no such path.
         FormatError: a configuration, controller or actions file that does not parse.
+        UnknownControllerError: a controller that is neither a file nor a name.
         ShapeMismatchError: actions of a width that no key has.
+        ExecSpecError: a rate without a controller.
     """
     tree = Tree(path)
-    deployments = load_config(path, config).deployments
+    entries = load_config(path, config).deployments
     if isinstance(controller, str | os.PathLike):
         controller = load_controller(controller)
-    question = Question(_actions(actions), controller, rate)
-    tasks, absent = _assign(tree, deployments)
+    used = controller is not None or not any(entry.controller for entry in entries)
+    question = Question(_actions(actions), at_rate(controller, rate if used else None, GIVEN))
+    tasks, absent = _assign(tree, entries, question.controller, rate)
     answers = answer_all(tasks, question, jobs, Cache(default_path()) if cache else None, progress)
     flat = [answer for group in answers for answer in group]
     _check_width(question.actions, flat)
     _add_homonyms(flat)
-    return AuditReport(os.fspath(path), tuple(flat), absent, tuple(d.name for d in deployments), fail_on)
-
-
-def load_controller(path: str | os.PathLike[str]) -> Controller:
-    """The controller a robosuite JSON file configures; `FILE::PART` for one part of a composite."""
-    from ..formats.robosuite import read_controller
-
-    file, _, part = os.fspath(path).partition("::")
-    return read_controller(Tree(file).files[0], part)
+    return AuditReport(os.fspath(path), tuple(flat), absent, tuple(entry.name for entry in entries), fail_on)
 
 
 def _actions(actions: Any) -> Actions | None:
@@ -101,25 +102,34 @@ def _check_width(actions: Actions | None, answers: Sequence[Answer]) -> None:
         )
 
 
-def _assign(tree: Tree, deployments: Sequence[Deployment]) -> tuple[list[Task], tuple[Verdict, ...]]:
+def _assign(
+    tree: Tree, entries: Sequence[Entry], controller: Controller | None, rate: float | None
+) -> tuple[list[Task], tuple[Verdict, ...]]:
     """Every folder below the target with the deployments that run from it; and verdicts on those that run from none.
 
-    A deployment's checkpoint that lies outside the target is audited too.
+    A deployment's checkpoint that lies outside the target is audited too. Its actions go to the controller it names,
+    else to `controller`.
     """
     folders = {folder.location: folder for folder in tree.folders}
     services: dict[str, list[Service]] = {}
     absent = []
-    for deployment in deployments:
-        controller = load_controller(deployment.controller) if deployment.controller else None
-        place = Path(os.path.realpath(deployment.checkpoint))
+    for entry in entries:
+        own = at_rate(_named(entry.controller), rate, GIVEN) if entry.controller else controller
+        own = at_rate(own, entry.rate, entry.where)
+        place = Path(os.path.realpath(entry.checkpoint))
         home = place.parent if place.is_file() else place
         folder = folders.get(str(home)) or _outside(place)
         if folder is None:
-            absent.append(lost(deployment, f"no checkpoint at {deployment.checkpoint}"))
+            absent.append(lost(entry, f"no checkpoint at {entry.checkpoint}"))
             continue
         folders.setdefault(folder.location, folder)
-        services.setdefault(folder.location, []).append((deployment, controller))
+        services.setdefault(folder.location, []).append((entry, own))
     return [(folder, services.get(place, ())) for place, folder in folders.items()], tuple(absent)
+
+
+def _named(controller: str) -> Controller:
+    """As a configuration names it: its own files in full, so that a file of the current folder is not meant."""
+    return load_controller(controller) if Path(controller).is_absolute() else find_controller(controller)
 
 
 def _outside(checkpoint: Path) -> Folder | None:

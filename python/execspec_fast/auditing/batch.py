@@ -38,7 +38,7 @@ def answer_all(
 
 
 def _plain(services: Sequence[Service]) -> list[list[object]]:
-    return [[str(deployment), Question(controller=controller).plain] for deployment, controller in services]
+    return [[str(entry), Question(controller=controller).plain] for entry, controller in services]
 
 
 def _run(chunks: Sequence[Sequence[Task]], question: Question, jobs: int) -> Iterator[list[list[Answer]]]:

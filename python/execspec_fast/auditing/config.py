@@ -13,15 +13,15 @@ from ..errors import FormatError
 
 
 @dataclass(frozen=True, slots=True)
-class Deployment:
-    """One robot in service: which checkpoint runs on it, with which key.
+class Entry:
+    """One `[[deployment]]`, a robot in service: which checkpoint runs on it, with which key.
 
     Attributes:
         name: how reports call it, unique in the file.
         checkpoint: folder or file, absolute (relative paths in the file start at the file).
         key: the metadata key that is meant.
         profile: the un-normalizer that runs; None to take the checkpoint's own.
-        controller: controller file (robosuite JSON) the action is an input of.
+        controller: what the action is sent to: a file, absolute, `FILE::PART`, or else a name.
         rate: actions per second, Hz.
         max_drift: the largest mean drift to a plausible sibling key that is accepted, in the unit of the action.
         digest: the semantic digest the spec must have.
@@ -32,7 +32,7 @@ class Deployment:
     checkpoint: Path
     key: str
     profile: str | None = None
-    controller: Path | None = None
+    controller: str | None = None
     rate: float | None = None
     max_drift: float | None = None
     digest: str | None = None
@@ -44,7 +44,7 @@ class Config:
     """What a configuration file says; `file` is None where there is none."""
 
     file: Path | None = None
-    deployments: tuple[Deployment, ...] = ()
+    deployments: tuple[Entry, ...] = ()
 
 
 def load_config(target: str | os.PathLike[str], file: str | os.PathLike[str] | None = None) -> Config:
@@ -91,9 +91,9 @@ def _parse(file: Path, content: Any) -> Config:
     entries = content.get("deployment", [])
     if not isinstance(entries, list) or not all(isinstance(entry, Mapping) for entry in entries):
         raise FormatError("must be an array of tables, written [[deployment]]", file=str(file), pointer="deployment")
-    deployments: dict[str, Deployment] = {}
+    deployments: dict[str, Entry] = {}
     for number, entry in enumerate(entries, 1):
-        one = _deployment(entry, file, f"[[deployment]] {number}")
+        one = _entry(entry, file, f"[[deployment]] {number}")
         if one.name in deployments:
             why = f"the name {one.name!r} is taken by {deployments[one.name].where}; deployment names are unique"
             raise FormatError(why, file=str(file), pointer=one.where)
@@ -106,7 +106,7 @@ _NUMBERS = ("rate", "max_drift")
 _FIELDS = (*_REQUIRED, "profile", "controller", *_NUMBERS, "digest")
 
 
-def _deployment(entry: Mapping[str, Any], file: Path, where: str) -> Deployment:
+def _entry(entry: Mapping[str, Any], file: Path, where: str) -> Entry:
     if isinstance(entry.get("name"), str):
         where = f"{where} ({entry['name']!r})"
     _known(entry, _FIELDS, file, where)
@@ -122,18 +122,22 @@ def _deployment(entry: Mapping[str, Any], file: Path, where: str) -> Deployment:
         elif not isinstance(value, str) or not value:
             raise FormatError(f"{field} must be a non-empty string, got {value!r}", file=str(file), pointer=where)
     folder = file.absolute().parent
-    controller = entry.get("controller")
-    return Deployment(
+    return Entry(
         name=entry["name"],
         checkpoint=folder / entry["checkpoint"],
         key=entry["key"],
         profile=entry.get("profile"),
-        controller=None if controller is None else folder / controller,
+        controller=_controller(entry["controller"], folder) if "controller" in entry else None,
         rate=float(entry["rate"]) if "rate" in entry else None,
         max_drift=float(entry["max_drift"]) if "max_drift" in entry else None,
         digest=entry.get("digest"),
         where=where,
     )
+
+
+def _controller(text: str, folder: Path) -> str:
+    """A file of that name, relative to the folder, wins over a controller of that name."""
+    return str(folder / text) if (folder / text.partition("::")[0]).is_file() else text
 
 
 def _known(table: Mapping[str, Any], fields: tuple[str, ...], file: Path, where: str) -> None:

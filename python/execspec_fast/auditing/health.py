@@ -56,6 +56,7 @@ def empty(s: Subject) -> Iterator[Symptom]:
 
 def sentinel(s: Subject) -> Iterator[Symptom]:
     figures = {name: s.stats[name] for name in s.stats}
+    scored = {"mean", "std"} <= set(s.needs) & set(figures)
     infinite = [name for name, value in figures.items() if np.isinf(value).all()]
     if infinite:
         yield Symptom(
@@ -67,7 +68,7 @@ def sentinel(s: Subject) -> Iterator[Symptom]:
         )
     elif s.stats.dim > 1 and all(not value.any() for value in figures.values()):
         yield Symptom("error", "every figure is zero, so every action decodes to zero", CHECK_DATA)
-    elif "std" in s.needs and s.stats.dim > 1 and (figures["mean"] == 0).all() and (figures["std"] == 1).all():
+    elif scored and s.stats.dim > 1 and not figures["mean"].any() and (figures["std"] == 1).all():
         yield Symptom(
             "error",
             "mean 0 and std 1 on every channel: placeholders, the action passes through unscaled",
@@ -99,18 +100,23 @@ def zero_range(s: Subject) -> Iterator[Symptom]:
             f"one std of the data normalizes to {size:.3g}",
             {"normalized_std": size},
         )
+    arm = s.active & ~padding(s) & ~np.isin(np.arange(s.stats.dim), s.gripper)
+    dead = not s.partial and arm.any() and not (arm & ~zero).any()
     lost = zero & ~explodes & (s.spread > 0)
     if lost.any():
+        what = "every channel that is no gripper" if dead else "the channel"
         yield Symptom(
-            "note",
-            "range is zero but the data move: the un-normalizer holds the channel still",
+            "warning" if dead else "note",
+            f"range is zero but the data move: the un-normalizer holds {what} still",
             "Recompute with a wider quantile if the robot needs these channels.",
             where(lost),
             f"std {worst(s.spread, lost):.3g}",
             {"std": worst(s.spread, lost)},
         )
     constant = zero & (s.spread == 0) & ~padding(s)
-    if constant.any():
+    if constant.any() and dead:
+        yield Symptom("error", "the robot never moves: no channel but a gripper has a range", CHECK_DATA)
+    elif constant.any():
         yield Symptom("note", "channels that never move", "None needed if the robot has no such axis.", where(constant))
 
 
@@ -215,6 +221,23 @@ def impossible_std(s: Subject) -> Iterator[Symptom]:
             where(bad),
             f"std {std:.3g}, at most {bound:.3g}",
             {"std": std, "bound": bound},
+        )
+
+
+def frozen_std(s: Subject) -> Iterator[Symptom]:
+    """A std of 0 belongs to data of one value, which have no range."""
+    if "std" not in s.stats:
+        return
+    bad = (s.stats["std"] == 0) & (s.half_range > STD_ROUNDING * s.largest)
+    if bad.any():
+        half = worst(s.half_range, bad)
+        yield Symptom(
+            "warning",
+            "std is 0 where other figures have a range",
+            CHECK_DATA,
+            where(bad),
+            f"half of the range {half:.3g}",
+            {"half_range": half},
         )
 
 

@@ -9,22 +9,22 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..controllers import Controller
+from ..controller import Controller
 from ..errors import Finding
 from ..formats import read_folder
 from ..formats.published import Checkpoint
 from ..formats.tree import Folder
 from ..registry import compile_key
 from ..spec import ExecSpec
-from .config import Deployment
+from .config import Entry
 from .question import Question
 from .rules import diagnose
 from .verdict import Verdict, judge
 
 Answer = dict[str, Any]
 
-Service = tuple[Deployment, Controller | None]
-"""A deployment, and the controller it names."""
+Service = tuple[Entry, Controller | None]
+"""A deployment, and what its actions are sent to."""
 
 
 def inspect(folder: Folder, question: Question, services: Sequence[Service] = ()) -> list[Answer]:
@@ -34,15 +34,16 @@ def inspect(folder: Folder, question: Question, services: Sequence[Service] = ()
         One answer per checkpoint in it: `path`, `ecosystem`, `repo`, `revision`; `files`, `specs` and `findings`, as
         their `to_dict`; `keys` and `shadowed`, how many keys the ecosystem's loader finds, and how many more lie in
         the files; `intended`, the key that is meant or None, and `bound_by`, how that is known; `siblings`, the wrong
-        keys of the intended one; `deployments`, the verdict on each.
+        keys of the intended one; `motion`, what the only key makes the robot do, where no deployment tells that of
+        its own; `deployments`, the verdict on each.
     """
     checkpoints = read_folder(folder)
     answers = [_answer(checkpoint, question) for checkpoint in checkpoints]
-    for deployment, controller in services:
-        having = [n for n, c in enumerate(checkpoints) if any(deployment.key == p.key for p in c.keys)]
+    for entry, controller in services:
+        having = [n for n, c in enumerate(checkpoints) if any(entry.key == p.key for p in c.keys)]
         home = having[0] if having else 0
-        asked = replace(question, controller=controller or question.controller, rate=deployment.rate or question.rate)
-        _bind(answers[home], judge(deployment, checkpoints[home], asked))
+        asked = replace(question, controller=controller)
+        _bind(answers[home], judge(entry, checkpoints[home], asked))
     return answers
 
 
@@ -69,6 +70,7 @@ def _answer(checkpoint: Checkpoint, question: Question) -> Answer:
         "intended": only.key if only else None,
         "bound_by": "only key" if only else "unknown",
         "siblings": siblings,
+        "motion": question.motion(only) if only else None,
         "deployments": [],
     }
 
@@ -94,8 +96,9 @@ def _bind(answer: Answer, verdict: Verdict) -> None:
     bound = bool(answer["deployments"])
     answer["findings"] += [finding.to_dict() for finding in verdict.findings()]
     answer["deployments"].append(verdict.to_dict())
+    answer["motion"] = None
     if not bound or worst_drift(verdict.siblings) > worst_drift(answer["siblings"]):
-        binding = {"intended": verdict.deployment.key, "bound_by": f"deployment {verdict.deployment.name}"}
+        binding = {"intended": verdict.entry.key, "bound_by": f"deployment {verdict.entry.name}"}
         answer.update(binding, siblings=verdict.siblings)
 
 

@@ -47,6 +47,7 @@ class Row:
         intended: the key that is meant, None if unknown.
         bound_by: how that is known: `deployment NAME`, `only key` or `unknown`.
         siblings: the wrong keys, as `Siblings.to_dict`; None if nothing can run.
+        motion: what the only key makes the robot do, as `Question.motion`; None where deployments tell it.
         codes: of the findings.
     """
 
@@ -58,6 +59,7 @@ class Row:
     intended: str | None
     bound_by: str
     siblings: Mapping[str, Any] | None
+    motion: Mapping[str, Any] | None
     codes: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -122,8 +124,13 @@ class AuditReport:
 
     @property
     def samples(self) -> tuple[str, ...]:
-        """What the drifts integrate over."""
-        return tuple(dict.fromkeys(pair["sample"] for pair in self.pairs))
+        """What drifts and motions integrate over."""
+        return tuple(dict.fromkeys(each["sample"] for each in (*self.pairs, *self.motions)))
+
+    @property
+    def motions(self) -> tuple[Mapping[str, Any], ...]:
+        """What a controller makes of an intended key, of every checkpoint and deployment where that is known."""
+        return tuple(each["motion"] for each in (*self.answers, *self.deployments) if each["motion"])
 
     @property
     def units(self) -> tuple[str, ...]:
@@ -190,5 +197,6 @@ def _row(answers: Sequence[Answer]) -> Row:
         intended=first["intended"],
         bound_by=first["bound_by"],
         siblings=first["siblings"],
+        motion=first["motion"],
         codes=tuple(sorted({finding["code"] for answer in answers for finding in answer["findings"]})),
     )

@@ -6,6 +6,8 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 from ..errors import Finding
 from ..formats.published import Checkpoint, Published
 from ..profiles import PROFILES
@@ -38,7 +40,10 @@ RULES = {
     "S2": Rule("placeholder statistics", (health.sentinel,)),
     "S3": Rule("zero or nearly zero range", (health.zero_range, health.near_zero_range)),
     "S4": Rule("outliers set the scale", (health.outliers,)),
-    "S5": Rule("impossible figures", (health.crossed, health.disordered, health.impossible_std, health.merged)),
+    "S5": Rule(
+        "impossible figures",
+        (health.crossed, health.disordered, health.impossible_std, health.frozen_std, health.merged),
+    ),
     "S6": Rule("shape that does not fit", (health.per_time_step, health.pooled)),
     "S7": Rule("mode without its statistics", (health.missing,), loud=True),
     "S8": Rule("figures that are not finite", (health.not_finite,)),
@@ -63,18 +68,29 @@ def diagnose(checkpoint: Checkpoint) -> list[Finding]:
     """
     cases: dict[tuple[str, str, str], list[Case]] = {}
     for published in checkpoint.keys:
-        subject = Subject(published.stats, PROFILES.get(published.profile.value or ""))
-        for code, rule in RULES.items():
-            for symptom in (symptom for check in rule.checks for symptom in check(subject)):
-                cases.setdefault((code, symptom.severity, symptom.headline), []).append((published, symptom))
+        profile = PROFILES.get(published.profile.value or "")
+        subject = Subject(published.stats, profile, published.conventions.gripper.value or ())
+        for code, symptom in _symptoms(subject):
+            cases.setdefault((code, symptom.severity, symptom.headline), []).append((published, symptom))
     own = [_finding(checkpoint, code, alike) for (code, _, _), alike in cases.items()]
     return [*checkpoint.findings, *own, *lookalikes(checkpoint)]
+
+
+def _symptoms(subject: Subject) -> Iterator[tuple[str, Symptom]]:
+    """What every rule sees. Figures may be huge or not finite: what overflows is compared as it is, without a word."""
+    for code, rule in RULES.items():
+        for check in rule.checks:
+            with np.errstate(all="ignore"):
+                symptoms = list(check(subject))
+            yield from ((code, symptom) for symptom in symptoms)
 
 
 def _finding(checkpoint: Checkpoint, code: str, cases: list[Case]) -> Finding:
     (first, symptom), *rest = cases
     if rest:
-        places = [f"{published.key}: {_place(*case)}".rstrip(": ") for case in cases[:SHOWN] for published in case[:1]]
+        places = [
+            f"{_shown(published.key)}: {_place(*case)}".rstrip(": ") for case in cases[:SHOWN] for published in case[:1]
+        ]
         more = f"; and {len(cases) - SHOWN} more" if len(cases) > SHOWN else ""
         message = f"{symptom.headline}, on {len(cases)} keys ({'; '.join(places)}{more})"
     else:
@@ -123,8 +139,14 @@ def skeleton(name: str) -> str:
     return "".join(c for c in plain if c.isalnum())
 
 
-def _mixes_alphabets(name: str) -> bool:
-    return name != name.translate(LOOKALIKES) and any(c.isascii() and c.isalpha() for c in name)
+def _misleads(name: str) -> bool:
+    """Whether a name is empty, begins or ends in a space, does not print, or mixes alphabets that look alike."""
+    mixed = name != name.translate(LOOKALIKES) and any(c.isascii() and c.isalpha() for c in name)
+    return not name or name != name.strip() or not name.isprintable() or mixed
+
+
+def _shown(key: str) -> str:
+    return ascii(key) if _misleads(key) else key
 
 
 def lookalikes(checkpoint: Checkpoint) -> Iterator[Finding]:
@@ -143,7 +165,7 @@ def lookalikes(checkpoint: Checkpoint) -> Iterator[Finding]:
                 {"keys": keys},
                 "Rename or remove all but one.",
             )
-        elif keys[0] != keys[0].strip() or not keys[0].isprintable() or _mixes_alphabets(keys[0]):
+        elif _misleads(keys[0]):
             yield Finding(
                 "K4",
                 "error",

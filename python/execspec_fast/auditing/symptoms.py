@@ -40,16 +40,22 @@ class Symptom:
 
 @dataclass(frozen=True)
 class Subject:
-    """What a rule may look at: one key's figures, and the un-normalizer that reads them (None if unknown)."""
+    """What a rule may look at: one key's figures, the un-normalizer that reads them (None if unknown), its gripper."""
 
     stats: NormStats
     profile: Profile | None = None
+    gripper: tuple[int, ...] = ()
 
     @property
     def active(self) -> BoolArray:
         """(D,): channels that the un-normalizer scales; one that honours the mask passes the others through."""
         honoured = self.profile is None or self.profile.mask
         return self.stats.mask if self.stats.mask is not None and honoured else np.ones(self.stats.dim, np.bool_)
+
+    @property
+    def partial(self) -> bool:
+        """Whether the key may be one part of a robot, which may rest while others move: GR00T has keys by part."""
+        return self.profile is not None and self.profile.ecosystem == "gr00t"
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -81,9 +87,19 @@ class Subject:
 
     @property
     def spread(self) -> FloatArray:
-        """What is known of how far the data move on each channel: the std, else half of the largest range."""
+        """How far the data move on each channel, as far as is known: the std, else half of the largest range."""
         if "std" in self.stats:
-            return self.stats["std"]
+            return np.where(self.stats["std"] != 0, self.stats["std"], self.half_range)
+        return self.half_range
+
+    @property
+    def half_range(self) -> FloatArray:
+        """Half of the largest published range; 0 where none is published."""
         pairs = [(lo, hi) for lo, hi in INTERVALS if lo in self.stats and hi in self.stats]
         halves = [(self.stats[hi] - self.stats[lo]) / 2 for lo, hi in pairs]
         return np.asarray(np.max(halves or [np.zeros(self.stats.shape)], axis=0))
+
+    @property
+    def largest(self) -> FloatArray:
+        """The largest magnitude of any figure of each channel."""
+        return np.asarray(np.max([np.abs(self.stats[name]) for name in self.stats], axis=0))

@@ -8,15 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..controllers import Controller
+from ..agreement import BEYOND
+from ..controller import Controller
 from ..errors import ShapeMismatchError
 from ..stats import FloatArray
 
 ACTION_UNITS = "controller units"
 """Unit of an action whose controller is not known: whatever number the controller is sent."""
-
-BEYOND = 10.0
-"""An action this many times larger than a controller's input limit is not meant for it."""
 
 PLAIN = {"m": (1000.0, "mm"), "rad": (180 / math.pi, "deg"), "rad/s": (180 / math.pi, "deg/s"), "N m": (1.0, "N m")}
 """Units people read, with how many of them the SI unit is."""
@@ -38,21 +36,12 @@ class Units:
     def of(cls, reach: FloatArray, controller: Controller | None, rate: float | None = None) -> Units:
         """What a controller makes of an action that reaches `reach` (shape `(D,)`, absolute values) where u is -1 or 1.
 
-        Action units, if no controller is named or this cannot be its action: one of another width, or one that goes
-        `BEYOND` times further than the input it takes. With a rate in Hz, a controller that adds every action to the
-        robot's position makes it a speed.
+        Action units, if no controller is named or this cannot be its action. With a rate in Hz, a controller that adds
+        every action to the robot's position makes it a speed.
         """
-        plain = cls(np.ones(reach.size), (ACTION_UNITS,) * reach.size)
-        if controller is None:
-            return plain
-        try:
-            scale, units = controller.units_of(reach.size)
-        except ShapeMismatchError:
-            return plain
-        taken = np.maximum(np.abs(controller.input_min), np.abs(controller.input_max))
-        own = reach[: taken.size] if taken.size > 1 else reach
-        if controller.scales and (own > BEYOND * taken).any():
-            return plain
+        if controller is None or not takes(controller, reach):
+            return cls(np.ones(reach.size), (ACTION_UNITS,) * reach.size)
+        scale, units = controller.units_of(reach.size)
         per_second = rate if rate and controller.delta.value else None
         known = [PLAIN.get(unit, (0.0, "")) for unit in units]
         factor = scale * np.array([factor for factor, _ in known]) * (per_second or 1.0)
@@ -65,3 +54,16 @@ class Units:
             if name:
                 means[name] = float(np.mean([drift[d] * self.factor[d] for d in channels if self.names[d] == name]))
         return means
+
+
+def takes(controller: Controller, reach: FloatArray) -> bool:
+    """Whether an action that reaches `reach`, shape `(D,)`, can be meant for a controller.
+
+    It cannot, if it has another width, or goes `BEYOND` times further than the input that is taken.
+    """
+    limit = np.maximum(np.abs(controller.input_min), np.abs(controller.input_max))
+    try:
+        limits = controller.spread(limit, math.inf, reach.size)
+    except ShapeMismatchError:
+        return False
+    return not (reach > BEYOND * limits).any()

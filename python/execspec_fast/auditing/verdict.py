@@ -6,108 +6,123 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import ExecSpecError, Finding
+from ..agreement import Agreement, findings
+from ..errors import ExecSpecError, Finding, Severity
 from ..formats.published import Checkpoint, Published
 from ..spec import ExecSpec
-from .config import Deployment
+from .config import Entry
 from .question import Question
 from .rules import skeleton
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
-    """A reason not to deploy, as a `Finding` has it."""
+class Remark:
+    """What is wrong with a deployment, as a `Finding` has it; an error is a reason not to deploy."""
 
     code: str
     message: str
     fix: str
     evidence: Mapping[str, Any] = field(default_factory=dict)
+    severity: Severity = "error"
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The verdict on a deployment; it passes if there is no failure.
+    """The verdict on a deployment; it passes if no remark is an error.
 
     Attributes:
         path: of its checkpoint, as reports name it.
-        failures: why it does not pass.
         profile, digest: of the spec that runs, None if none can.
         siblings: the wrong keys, as `Siblings.to_dict`.
+        motion: what the robot does, as `Question.motion`; None if no controller is named, or none that can be meant.
+        agreement: C1 to C9, if the deployment itself names a controller.
     """
 
-    deployment: Deployment
+    entry: Entry
     path: str
-    failures: tuple[Failure, ...] = ()
+    remarks: tuple[Remark, ...] = ()
     profile: str | None = None
     digest: str | None = None
     siblings: Mapping[str, Any] | None = None
+    motion: Mapping[str, Any] | None = None
+    agreement: tuple[Agreement, ...] = ()
 
     def findings(self) -> list[Finding]:
-        """One error per reason."""
-        name, target, where = self.deployment.name, f"{self.path}#{self.deployment.key}", self.deployment.where
+        """One per remark."""
+        name, target, where = self.entry.name, f"{self.path}#{self.entry.key}", self.entry.where
         return [
-            Finding(f.code, "error", target, where, f"deployment {name}: {f.message}", f.evidence, f.fix)
-            for f in self.failures
+            Finding(r.code, r.severity, target, where, f"deployment {name}: {r.message}", r.evidence, r.fix)
+            for r in self.remarks
         ]
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-serializable."""
+        reasons = [remark.message for remark in self.remarks if remark.severity == "error"]
         return {
-            "name": self.deployment.name,
-            "verdict": "FAIL" if self.failures else "PASS",
-            "reasons": [failure.message for failure in self.failures],
+            "name": self.entry.name,
+            "verdict": "FAIL" if reasons else "PASS",
+            "reasons": reasons,
             "checkpoint": self.path,
-            "key": self.deployment.key,
+            "key": self.entry.key,
             "profile": self.profile,
             "digest": self.digest,
-            "max_drift": self.deployment.max_drift,
+            "max_drift": self.entry.max_drift,
             "siblings": self.siblings,
+            "motion": self.motion,
+            "agreement": [row.to_dict() for row in self.agreement],
         }
 
 
-def judge(deployment: Deployment, checkpoint: Checkpoint, question: Question) -> Verdict:
+def judge(entry: Entry, checkpoint: Checkpoint, question: Question) -> Verdict:
     """Judge a deployment from this checkpoint.
 
-    It passes if its key resolves and can run, its digest is the pinned one, and the worst plausible wrong key of the
-    same checkpoint drifts by less than `max_drift`.
+    It passes if its key resolves and can run, its digest is the pinned one, the worst plausible wrong key of the same
+    checkpoint drifts by less than `max_drift`, and nothing that is declared of its action differs from what is declared
+    of its controller.
     """
-    published = {each.key: each for each in reversed(checkpoint.keys)}.get(deployment.key)
+    published = {each.key: each for each in reversed(checkpoint.keys)}.get(entry.key)
     if published is None:
-        return Verdict(deployment, checkpoint.path, (_unresolved(checkpoint, deployment.key),))
+        return Verdict(entry, checkpoint.path, (_unresolved(checkpoint, entry.key),))
     try:
-        spec = _run(deployment, checkpoint, published)
+        spec = _run(entry, checkpoint, published)
     except ExecSpecError as error:
-        failure = Failure("S7", str(error), "Name a profile that this checkpoint has the figures for.")
-        return Verdict(deployment, checkpoint.path, (failure,))
-    loaded = [spec, *_runnable(deployment, checkpoint, (each for each in checkpoint.keys if each is not published))]
-    shadowed = _runnable(deployment, checkpoint, checkpoint.shadowed)
+        failure = Remark("S7", str(error), "Name a profile that this checkpoint has the figures for.")
+        return Verdict(entry, checkpoint.path, (failure,))
+    loaded = [spec, *_runnable(entry, checkpoint, (each for each in checkpoint.keys if each is not published))]
+    shadowed = _runnable(entry, checkpoint, checkpoint.shadowed)
     siblings = question.siblings(loaded, shadowed, [spec])
-    failures = tuple(_failures(deployment, spec, siblings))
-    return Verdict(deployment, checkpoint.path, failures, spec.profile, spec.digest, siblings)
+    agreement = question.agreement(spec) if entry.controller else ()
+    remarks = (
+        *_failures(entry, spec, siblings),
+        *(Remark(f.code, f.message, f.fix, f.evidence, f.severity) for f in findings(agreement, spec.name)),
+    )
+    return Verdict(
+        entry, checkpoint.path, remarks, spec.profile, spec.digest, siblings, question.motion(spec), agreement
+    )
 
 
-def lost(deployment: Deployment, why: str) -> Verdict:
+def lost(entry: Entry, why: str) -> Verdict:
     """The verdict on a deployment whose checkpoint is not there."""
-    failure = Failure("K1", why, "Name the folder that holds the checkpoint.")
-    return Verdict(deployment, str(deployment.checkpoint), (failure,))
+    failure = Remark("K1", why, "Name the folder that holds the checkpoint.")
+    return Verdict(entry, str(entry.checkpoint), (failure,))
 
 
-def _run(deployment: Deployment, checkpoint: Checkpoint, published: Published) -> ExecSpec:
-    return ExecSpec.from_published(published, checkpoint.path, checkpoint.ecosystem, deployment.profile)
+def _run(entry: Entry, checkpoint: Checkpoint, published: Published) -> ExecSpec:
+    return ExecSpec.from_published(published, checkpoint.path, checkpoint.ecosystem, entry.profile)
 
 
-def _runnable(deployment: Deployment, checkpoint: Checkpoint, keys: Iterable[Published]) -> list[ExecSpec]:
+def _runnable(entry: Entry, checkpoint: Checkpoint, keys: Iterable[Published]) -> list[ExecSpec]:
     """Those keys that the deployment's un-normalizer could run by mistake."""
     specs = []
     for published in keys:
         try:
-            specs.append(_run(deployment, checkpoint, published))
+            specs.append(_run(entry, checkpoint, published))
         except ExecSpecError:
             continue
     return specs
 
 
-def _unresolved(checkpoint: Checkpoint, key: str) -> Failure:
+def _unresolved(checkpoint: Checkpoint, key: str) -> Remark:
     import difflib
 
     keys = [published.key for published in checkpoint.keys]
@@ -116,7 +131,7 @@ def _unresolved(checkpoint: Checkpoint, key: str) -> Failure:
     lost = any(published.key == key for published in checkpoint.shadowed)
     where = ", though a file that the loader does not read here has it" if lost else ""
     listed = ", ".join(map(ascii, near or keys[:5])) or "none"
-    return Failure(
+    return Remark(
         "K1",
         f"no key {key!a}{where}; {'nearest' if near else 'published'}: {listed}",
         "Name a key the policy was trained with; if none of these is, the checkpoint has no right key.",
@@ -124,20 +139,20 @@ def _unresolved(checkpoint: Checkpoint, key: str) -> Failure:
     )
 
 
-def _failures(deployment: Deployment, spec: ExecSpec, siblings: Mapping[str, Any] | None) -> Iterator[Failure]:
-    if deployment.digest not in (None, spec.digest):
-        yield Failure(
+def _failures(entry: Entry, spec: ExecSpec, siblings: Mapping[str, Any] | None) -> Iterator[Remark]:
+    if entry.digest not in (None, spec.digest):
+        yield Remark(
             "P1",
-            f"digest {spec.digest[:12]} is not the pinned {str(deployment.digest)[:12]}",
+            f"digest {spec.digest[:12]} is not the pinned {str(entry.digest)[:12]}",
             "Find out what changed (figures, un-normalizer, conventions) before this runs; then pin the new digest.",
-            {"digest": spec.digest, "pinned": deployment.digest},
+            {"digest": spec.digest, "pinned": entry.digest},
         )
     worst = siblings and siblings["worst"]
-    if worst and deployment.max_drift is not None and worst["mean"] >= deployment.max_drift:
-        yield Failure(
+    if worst and entry.max_drift is not None and worst["mean"] >= entry.max_drift:
+        yield Remark(
             "K2",
             f"executing {worst['executed']!a} instead drifts by {worst['mean']:.4g}, "
-            f"which is not below {deployment.max_drift:.4g}",
+            f"which is not below {entry.max_drift:.4g}",
             "Remove keys that this robot never uses from the checkpoint, or accept the risk with a larger max_drift.",
-            {"executed": worst["executed"], "mean": worst["mean"], "max_drift": deployment.max_drift},
+            {"executed": worst["executed"], "mean": worst["mean"], "max_drift": entry.max_drift},
         )

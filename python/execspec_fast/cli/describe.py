@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
+from ..auditing.candidates import Candidate
 from ..auditing.siblings import ends
 from ..auditing.units import ACTION_UNITS, Units
 from ..drift import Drift
@@ -12,12 +14,16 @@ from ..spec import ExecSpec
 from .paper import Paper, columns, escape
 
 
-def spec_text(spec: ExecSpec, paper: Paper) -> str:
-    """Where a spec comes from, its map channel by channel, and what is known of its meaning."""
+def spec_text(spec: ExecSpec, others: Sequence[Candidate], paper: Paper) -> str:
+    """Where a spec comes from, what else its files fit, its map channel by channel, and what it is known to mean."""
     fact = spec.profile_fact
     head = [
         ("ecosystem", spec.ecosystem),
         ("profile", f"{spec.profile} ({fact.status}: {fact.why})"),
+        *(
+            (f"or {one.profile}", one.reason or f"drift {_number(one.mean)}, {one.share:.2g} of the range")
+            for one in others
+        ),
         ("domain of u", spec.domain.name),
         *((f"{name} from", str(source)) for name, source in spec.sources.items()),
         ("digest", spec.digest),

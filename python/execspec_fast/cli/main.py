@@ -232,13 +232,16 @@ class Progress:
 
 
 def _show(options: Namespace) -> ExitCode:
+    from ..auditing.candidates import candidates
+    from ..auditing.question import Question
     from ..registry import load_spec
     from .describe import spec_text
     from .report import as_json
 
     spec = load_spec(options.spec)
-    plain = {"schema_version": SCHEMA_VERSION, "spec": spec.to_dict()}
-    _write(options, as_json(plain) if options.format == "json" else spec_text(spec, _paper(options)))
+    others = list(candidates(spec, Question().sample(spec)))
+    plain = {"schema_version": SCHEMA_VERSION, "spec": spec.to_dict(), "candidates": [one.to_dict() for one in others]}
+    _write(options, as_json(plain) if options.format == "json" else spec_text(spec, others, _paper(options)))
     return ExitCode.OK
 
 

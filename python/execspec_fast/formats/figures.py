@@ -38,6 +38,9 @@ def read_stats(
     figures = {
         name: numbers(file.error, f"{pointer}/{name}", group[name]) for name in FIGURES if group.get(name) is not None
     }
+    for name in figures:
+        if not isinstance(group[name], list):
+            raise file.error("expected a list with one number per channel, found one number", f"{pointer}/{name}")
     if not any(name.startswith("q") for name in figures):
         estimator = None
     return make_stats(file.path, pointer, figures, mask=mask, count=count, estimator=estimator)

@@ -13,6 +13,7 @@ from typing import Any
 from ..errors import Finding, FormatError, Severity
 from ..stats import FIGURES, NormStats
 from .figures import describe, disagreement
+from .lerobot_buffers import Buffers
 from .lerobot_pipelines import POST, SCALING, Step
 from .lerobot_policy import (
     ACTION,
@@ -205,7 +206,9 @@ def _disagreements(policy: Policy, keys: Sequence[Published]) -> Iterator[Findin
         if policy.post is None and buffers.trained:
             message = "normalize_targets and unnormalize_outputs disagree"
             yield from differ("error", place, message, buffers.trained, buffers.stats, buffers.key)
-        elif policy.post and executed:
+        if policy.post is None:
+            yield from _stale_mode(policy, buffers)
+        if policy.post and executed:
             message = f"buffers in the weights, which LeRobot no longer reads, disagree with {POST}"
             yield from differ("warning", place, message, buffers.stats, executed, ACTION)
     post, pre = (pipeline.step if pipeline else None for pipeline in (policy.post, policy.pre))
@@ -218,3 +221,13 @@ def _disagreements(policy: Policy, keys: Sequence[Published]) -> Iterator[Findin
     if post.mode is not None and pre.mode is not None and post.mode != pre.mode:
         message = f"training normalized the action by {pre.mode}, {post.mode} un-normalizes it"
         yield _say(policy, "P2", "error", f"{post.place}/config/norm_map/ACTION", message, TRAINED)
+
+
+def _stale_mode(policy: Policy, buffers: Buffers) -> Iterator[Finding]:
+    """P2: buffers of another mode than `config.json` names, which LeRobot up to 0.3 would create and then not fill."""
+    mode = policy.setting(str, "normalization_mapping", "ACTION")
+    stored = [str(name).removeprefix("lerobot-0.3-").upper() for name in (buffers.profile.value, *buffers.alternatives)]
+    if mode.value is not None and mode.value not in stored:
+        message = f"{CONFIG} says {mode.value} for the action, the weights hold the figures of {' and '.join(stored)}"
+        evidence = {"config": mode.value, "weights": stored}
+        yield _say(policy, "P2", "warning", mode.why, message, TRAINED, evidence, buffers.key)

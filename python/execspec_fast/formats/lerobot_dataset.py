@@ -27,6 +27,9 @@ _INFO = re.compile(r"(?:meta/)?info\.json")
 _STATS = re.compile(r"(?:meta/)?stats\.json")
 _EPISODES = re.compile(r"(?:meta/)?episodes_stats\.jsonl")
 _LOOSE = re.compile(r"(?!(?:norm_)?stats\.json)[^/]*stats[^/]*\.json")
+SHOWN = 3
+"""Episodes a message names before it counts the rest; the evidence has all."""
+
 GROOT = re.compile(r"(?:meta/)?(?:modality|relative_stats)\.json|experiment_cfg/.*|processor_config\.json")
 """Beside these, a dataset's files are GR00T's."""
 
@@ -45,13 +48,14 @@ class Info:
 
 @dataclass(frozen=True)
 class Table:
-    """The action's statistics in one file, and the figures of its episodes that do not pool."""
+    """The action's statistics in one file, the figures of its episodes that do not pool, and the episodes without."""
 
     path: str
     file: File
     pointer: str
     stats: NormStats
     unpooled: tuple[str, ...] = ()
+    without: tuple[int, ...] = ()
 
 
 def read(folder: Folder) -> Checkpoint | None:
@@ -85,6 +89,7 @@ def read(folder: Folder) -> Checkpoint | None:
         *_copies(folder, used, unused),
         *_shapes(folder, info, keys),
         *_unpooled(folder, used),
+        *_partial(folder, used),
     ]
     return Checkpoint(
         path=folder.path,
@@ -119,7 +124,8 @@ def _read_stats(path: str, file: File, info: Info) -> Table | None:
     document = file.json()
     if not isinstance(document, dict) or "__fingerprints__" in document or not isinstance(document.get(ACTION), dict):
         return None
-    if not (in_place and info.file) and not any(feature.startswith("observation.") for feature in document):
+    ours = in_place and (info.file or path.startswith("meta/"))
+    if not ours and not any(feature.startswith("observation.") for feature in document):
         return None
     block, pointer = document[ACTION], f"/{ACTION}"
     count = numbers(file.error, f"{pointer}/count", block["count"]) if "count" in block else np.empty(0)
@@ -214,6 +220,15 @@ def _missing(folder: Folder, info: Info, tables: Sequence[Table]) -> Iterator[Fi
             {"features": list(info.values["features"])},
             "Fetch meta/stats.json or meta/episodes_stats.jsonl, or recompute the statistics.",
         )
+    elif not info.file and any(table.path == "meta/stats.json" for table in tables):
+        yield Finding(
+            "S1",
+            "warning",
+            folder.path,
+            tables[0].file.path,
+            "no meta/info.json beside the statistics: LeRobot does not load this dataset",
+            fix="Fetch meta/info.json.",
+        )
 
 
 def _copies(folder: Folder, used: Sequence[Table], unused: Sequence[Table]) -> Iterator[Finding]:
@@ -262,4 +277,20 @@ def _unpooled(folder: Folder, used: Sequence[Table]) -> Iterator[Finding]:
                 f"{', '.join(table.unpooled)} of single episodes do not pool to those of the data, and are not read",
                 {"figures": list(table.unpooled)},
                 "Recompute them over all episodes at once if a mode needs them.",
+            )
+
+
+def _partial(folder: Folder, used: Sequence[Table]) -> Iterator[Finding]:
+    """S1: episodes that the pooled figures do not count."""
+    for table in used:
+        if table.without:
+            listed = ", ".join(map(str, table.without[:SHOWN])) + ", …" * (len(table.without) > SHOWN)
+            yield Finding(
+                "S1",
+                "warning",
+                f"{folder.path}#{ACTION}",
+                table.file.path,
+                f"{len(table.without)} episodes have no statistics of {ACTION!r}, and do not count: {listed} (from 0)",
+                {"episodes": list(table.without)},
+                "Recompute the statistics from the data.",
             )

@@ -20,23 +20,27 @@ from .tree import File
 POOLED = ("mean", "std", "min", "max")
 
 
-def pool_episodes(file: File, feature: str) -> tuple[NormStats, tuple[str, ...]] | None:
-    """A feature's statistics over all episodes, and its figures that do not pool; None if no episode has the feature.
+def pool_episodes(file: File, feature: str) -> tuple[NormStats, tuple[str, ...], tuple[int, ...]] | None:
+    """A feature's statistics over all episodes, its figures that do not pool, and the lines (from 0) without it.
+
+    None if no episode has the feature.
 
     Raises:
         FormatError: a line that is no episode, a missing count, or episodes that do not fit each other.
     """
-    blocks = []
+    blocks, without = [], []
     for n, line in enumerate(file.json_lines()):
         stats = line.get("stats") if isinstance(line, dict) else None
         if not isinstance(stats, dict):
             raise FormatError(f"episode {n} (from 0) has no `stats`", file=file.path)
         if isinstance(stats.get(feature), dict):
             blocks.append(stats[feature])
+        else:
+            without.append(n)
     if not blocks:
         return None
     left_out = tuple(name for name in FIGURES if name not in POOLED and any(name in block for block in blocks))
-    return _pool(file.path, f"/stats/{escape(feature)}", blocks), left_out
+    return _pool(file.path, f"/stats/{escape(feature)}", blocks), left_out, tuple(without)
 
 
 def _pool(file: str, pointer: str, blocks: Sequence[Mapping[str, Any]]) -> NormStats:

@@ -44,19 +44,19 @@ class _Table:
     place: str
     groups: Groups
     keys: tuple[Published, ...]
+    broken: tuple[Finding, ...] = ()
 
 
 def read(folder: Folder) -> Checkpoint | None:
     """What openpi's files in this folder publish; None if there are none."""
     tables: list[_Table] = []
     records: list[FileRecord] = []
-    broken: list[Finding] = []
     for path in filter(_FILE.fullmatch, folder.files):
         try:
             table = _read_table(folder, path)
         except FormatError as error:
             records.append(unreadable(folder.files[path], ECOSYSTEM, error))
-            broken.append(_broken(folder, error))
+            tables.append(_Table(path, "", {}, (), (_broken(folder, error),)))
             continue
         if table:
             tables.append(table)
@@ -73,7 +73,7 @@ def read(folder: Folder) -> Checkpoint | None:
         keys=keys,
         shadowed=shadowed,
         findings=(
-            *broken,
+            *(finding for table in tables for finding in table.broken),
             *_copies(folder, keys, shadowed),
             *_mode(folder, keys),
             *_padding(folder, keys),
@@ -89,13 +89,38 @@ def _read_table(folder: Folder, path: str) -> _Table | None:
     """The keys of one file; None if it holds something else, or is no JSON and may be anybody's."""
     file = folder.files[path]
     try:
-        pointer, groups = _groups(file.json())
+        pointer, members = _members(file.json())
     except FormatError:
         if path.startswith("assets/"):
             raise
         return None
-    keys = [_publish(folder, path, pointer, *block) for block in _actions(_asset_id(path), groups)]
-    return _Table(path, f"{file.path}#{pointer}", groups, tuple(keys)) if keys else None
+    groups = {name: group for name, group in members.items() if isinstance(group, dict) and not _lacks(group)}
+    if not _is_openpi(path, pointer, members, groups):
+        return None
+    place = f"{file.path}#{pointer}"
+    if "actions" in groups or ("actions" not in members and groups.keys() - {"state"}):
+        keys = [_publish(folder, path, pointer, *block) for block in _actions(_asset_id(path), groups)]
+        return _Table(path, place, groups, tuple(keys))
+    return _Table(path, place, groups, (), (_without_action(folder, path, place, members),))
+
+
+def _without_action(folder: Folder, path: str, place: str, members: Mapping[str, Any]) -> Finding:
+    """S1: nothing that un-normalizes the action. S7: `actions` without what openpi needs of every group."""
+    group = members.get("actions")
+    if isinstance(group, dict):
+        message = f"'actions' has no list of {' and of '.join(_lacks(group))}, without which openpi does not load it"
+    else:
+        stored = ", ".join(map(repr, members)) or "nothing"
+        message = f"no statistics under 'actions'; stored is {stored}"
+    return Finding(
+        "S7" if isinstance(group, dict) else "S1",
+        "error",
+        f"{folder.path}#{_asset_id(path)}",
+        f"{place}/actions" if "actions" in members else place,
+        message,
+        {"stored": list(members)},
+        "Fetch the file the policy was trained with, or recompute it.",
+    )
 
 
 def _broken(folder: Folder, error: FormatError) -> Finding:
@@ -121,18 +146,24 @@ def _asset_id(path: str) -> str:
     return parent.removeprefix("assets").strip("/") or "."
 
 
-def _groups(document: object) -> tuple[str, Groups]:
-    """The blocks with a mean and a std, and the pointer to the object that holds them."""
+def _members(document: object) -> tuple[str, Mapping[str, Any]]:
+    """The object that holds the groups, and the pointer to it."""
     if not isinstance(document, dict):
         return "", {}
     inner = document.get("norm_stats")
-    pointer, outer = ("/norm_stats", inner) if isinstance(inner, dict) else ("", document)
-    groups = {
-        name: group
-        for name, group in outer.items()
-        if isinstance(group, dict) and isinstance(group.get("mean"), list) and isinstance(group.get("std"), list)
-    }
-    return pointer, groups if pointer or "actions" in groups else {}
+    return ("/norm_stats", inner) if isinstance(inner, dict) else ("", document)
+
+
+def _lacks(group: Mapping[str, Any]) -> list[str]:
+    """Figures without which openpi loads no group."""
+    return [name for name in ("mean", "std") if not isinstance(group.get(name), list)]
+
+
+def _is_openpi(path: str, pointer: str, members: Mapping[str, Any], groups: Groups) -> bool:
+    """Whether a file is openpi's: by its place, or by what it holds."""
+    if path.startswith("assets/") or "actions" in groups:
+        return True
+    return bool(pointer) and (not members or bool(groups) or "actions" in members)
 
 
 def _actions(asset: str, groups: Groups) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -168,13 +199,13 @@ def _has_quantiles(stats: NormStats) -> bool:
 
 
 def _profile(path: str, stats: NormStats) -> Fact[str]:
-    if not _has_quantiles(stats):
-        return inferred(ZSCORE, "no quantiles are published")
     for word in reversed(path.lower().split("/")):
         if found := _QUANTILE_MODEL.search(word):
             return inferred(QUANTILE, f"{found[0]!r} in the path; openpi runs quantiles for pi0.5 and pi0-FAST")
         if found := _ZSCORE_MODEL.search(word):
             return inferred(ZSCORE, f"{found[0]!r} in the path; openpi runs z-score for pi0")
+    if not _has_quantiles(stats):
+        return inferred(ZSCORE, "no quantiles are published")
     return inferred(QUANTILE, "quantiles are published; pi0 would use z-score")
 
 
@@ -197,7 +228,7 @@ def _copies(folder: Folder, keys: Sequence[Published], shadowed: Sequence[Publis
     for copy in shadowed:
         differences = [(disagreement(copy.stats, each.stats), each) for each in keys]
         differing = [(evidence, each) for evidence, each in differences if evidence]
-        if len(differing) < len(keys) or not copy.sources["stats"].file.endswith("norm_stats.json"):
+        if not keys or len(differing) < len(keys) or not copy.sources["stats"].file.endswith("norm_stats.json"):
             continue
         evidence, closest = min(differing, key=lambda case: case[0].get("difference", np.inf))
         yield Finding(

@@ -3,7 +3,8 @@
 The loader of openvla/openvla (`experiments/robot/openvla_utils.py`) lets a local `dataset_statistics.json` replace
 the `norm_stats` of `config.json`. Nora and Mantis publish the same layout as `norm_stats.json`, RoboVLMs one dataset
 per file, without a key: `dataset_statistics_<name>.json`, SpatialVLA as `statistics` in `processor_config.json`. The
-forks share the layout and not the un-normalizer; their checkpoints do not say so.
+forks share the layout and not the un-normalizer; their checkpoints do not say so. That OpenVLA or OpenVLA-OFT runs is
+inferred without a word to the user: the two differ by 1e-8 of a range.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ def read(folder: Folder) -> Checkpoint | None:
         return None
     profile, alternatives = whose(folder)
     tables = [table for name in candidates if (table := _read_table(folder, name, profile, alternatives))]
+    tables = [table for table in tables if table.keys or table.findings or table.name == SIDE] or tables
     if not tables:
         return None
     first = min(table.precedence for table in tables)
@@ -61,7 +63,12 @@ def read(folder: Folder) -> Checkpoint | None:
         ecosystem=ecosystem_of(profile) if records else "",
         keys=tuple(key for table in used for key in table.keys),
         shadowed=tuple(key for table in lost for key in table.keys),
-        findings=(*findings, *_conflicts(folder, used[0], lost), *_fork(folder, used, profile)),
+        findings=(
+            *findings,
+            *_keyless(folder, used[0]),
+            *_conflicts(folder, used[0], lost),
+            *_fork(folder, used, profile),
+        ),
         files=records,
         repo=folder.repo,
         revision=folder.revision,
@@ -69,13 +76,13 @@ def read(folder: Folder) -> Checkpoint | None:
 
 
 def _read_table(folder: Folder, name: str, profile: Fact[str], alternatives: tuple[str, ...]) -> _Table | None:
-    """The keys of one file; None if it holds something else."""
+    """The keys of one file, none if it should have some and has no action; None if it holds something else."""
     file = folder.files[name]
     try:
         entries = _entries(folder, name, file.json())
     except FormatError as error:
         return _broken(folder, name, error) if _holds_statistics(file) else None
-    if not entries:
+    if entries is None:
         return None
     keys, findings = [], []
     for key, (pointer, entry) in entries.items():
@@ -104,6 +111,19 @@ def _holds_statistics(file: File) -> bool:
         return False
 
 
+def _keyless(folder: Folder, used: _Table) -> Iterator[Finding]:
+    """S1: the file that the loader reads parses, and has no action under any key."""
+    if not used.keys and not used.findings:
+        yield Finding(
+            "S1",
+            "error",
+            folder.path,
+            folder.files[used.name].path,
+            f"no action statistics: {used.name} has no key with an `action` block, and the loader reads no other file",
+            fix=f"Fetch or recompute {used.name}; no key of this checkpoint resolves without it.",
+        )
+
+
 def _broken(folder: Folder, name: str, error: FormatError) -> _Table:
     finding = Finding(
         "S1",
@@ -116,9 +136,10 @@ def _broken(folder: Folder, name: str, error: FormatError) -> _Table:
     return _Table(name, (), (finding,))
 
 
-def _entries(folder: Folder, name: str, document: Any) -> Mapping[str, tuple[str, Any]]:
-    """Key to JSON pointer and entry; empty for another layout."""
+def _entries(folder: Folder, name: str, document: Any) -> Mapping[str, tuple[str, Any]] | None:
+    """Key to JSON pointer and entry; empty if OpenVLA would look here and find no action; None for another layout."""
     pointer = ""
+    nothing: dict[str, tuple[str, Any]] | None = {} if _is_looked_into(name, document) else None
     if name == CONFIG or (name == KEYED and isinstance(document, dict) and "norm_stats" in document):
         pointer = "/norm_stats"
         document = document.get("norm_stats") if isinstance(document, dict) else None
@@ -126,13 +147,25 @@ def _entries(folder: Folder, name: str, document: Any) -> Mapping[str, tuple[str
         pointer = "/statistics"
         document = document.get("statistics") if isinstance(document, dict) else None
     if not isinstance(document, dict):
-        return {}
+        return nothing
     if name not in (CONFIG, PROCESSOR) and is_unkeyed(document):
         entries = {name.removeprefix(LOOSE).removesuffix(".json"): (pointer, document)}
     else:
         entries = {key: (f"{pointer}/{escape(key)}", entry) for key, entry in document.items()}
     blocks = [entry.get("action") for _, entry in entries.values() if isinstance(entry, dict)]
-    return entries if any(isinstance(block, dict) and not is_octo(folder, block) for block in blocks) else {}
+    others = [is_octo(folder, block) for block in blocks if isinstance(block, dict)]
+    if not others:
+        return nothing
+    return None if all(others) else entries
+
+
+def _is_looked_into(name: str, document: Any) -> bool:
+    """Whether a loader takes its keys from this file even if it holds none."""
+    if name != CONFIG or not isinstance(document, dict):
+        return name == SIDE
+    architectures = document.get("architectures")
+    named = "OpenVLAForActionPrediction" in architectures if isinstance(architectures, list) else False
+    return named or document.get("model_type") == "openvla" or isinstance(document.get("norm_stats"), list | dict)
 
 
 def _published(

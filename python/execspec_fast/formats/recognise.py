@@ -14,7 +14,7 @@ from ..errors import FormatError
 from ..stats import FIGURES
 from .published import FileRecord
 from .robosuite import is_controller
-from .tree import File, Folder
+from .tree import LFS_POINTER, File, Folder
 
 HEAD = 256
 """Bytes that tell a pickle, a torch archive and an LFS pointer."""
@@ -24,7 +24,6 @@ LOOKED_INTO = 1 << 20
 
 NOT_METADATA, WEIGHTS, PICKLE = "not metadata", "weights", "unauditable: pickle"
 
-_LFS = b"version https://git-lfs"
 _PICKLED = re.compile(rb"\x80[\x02-\x05]|PK\x03\x04.{0,200}data\.pkl", re.DOTALL)
 """A pickle of protocol 2 to 5, or a torch archive, whose first member is one."""
 
@@ -63,7 +62,7 @@ def _what(file: File, folder: Folder) -> tuple[str, str, str]:
     if _HIDDEN.fullmatch(file.path):
         return NOT_METADATA, "", "bookkeeping of git or of a download"
     head = file.head(HEAD)
-    if head.startswith(_LFS):
+    if head.startswith(LFS_POINTER):
         return "lfs pointer", "", "the content was not fetched: git lfs pull"
     for path, status, ecosystem, detail in _NAMES:
         if re.fullmatch(path, file.path, re.IGNORECASE | re.DOTALL):

@@ -17,7 +17,7 @@ import numpy as np
 from ..errors import FormatError
 from ..stats import FloatArray
 from . import strict_json
-from .tree import File
+from .tree import LFS_POINTER, File
 
 MAX_HEADER = 100_000_000
 """Bytes; the limit of the safetensors library itself."""
@@ -57,7 +57,10 @@ def read_header(file: File) -> Mapping[str, TensorInfo]:
         FormatError: not a safetensors file, cut short, or a header whose tensors do not fill the file exactly.
     """
     with file.open() as stream:
-        length = int.from_bytes(_read(file, stream, 0, 8), "little")
+        first = _read(file, stream, 0, 8)
+        if LFS_POINTER.startswith(first):  # as a length, more bytes than any header has
+            raise file.not_fetched()
+        length = int.from_bytes(first, "little")
         if not 2 <= length <= MAX_HEADER:
             raise FormatError(f"no safetensors file: header length {length}, at most {MAX_HEADER}", file=file.path)
         start = 8 + length

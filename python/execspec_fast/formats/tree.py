@@ -19,6 +19,9 @@ from ..errors import FormatError, TargetNotFoundError, UnsafePathError
 from . import strict_json
 from .published import Source
 
+LFS_POINTER = b"version https://git-lfs"
+"""How a file begins whose content Git LFS was not asked to fetch."""
+
 READ_LIMIT = 64 << 20
 """Bytes: no metadata file is larger, and nothing larger is read whole or hashed."""
 
@@ -78,11 +81,21 @@ class File:
 
     def json(self) -> Any:
         """The content as strict JSON. Raises `FormatError` with pointer, line and column."""
-        return strict_json.loads(self.read(), self.path)
+        return strict_json.loads(self._text(), self.path)
 
     def json_lines(self) -> list[Any]:
         """The content as JSON Lines, one value per line that is not blank."""
-        return strict_json.loads_lines(self.read(), self.path)
+        return strict_json.loads_lines(self._text(), self.path)
+
+    def not_fetched(self) -> FormatError:
+        """The error about a Git LFS pointer in the place of the file it stands for."""
+        return FormatError("lfs pointer: the content was not fetched: git lfs pull", file=self.path)
+
+    def _text(self) -> bytes:
+        data = self.read()
+        if data.startswith(LFS_POINTER):
+            raise self.not_fetched()
+        return data
 
     def source(self, pointer: str) -> Source:
         """Where a value of this file was read: a JSON pointer, or a tensor's name."""
@@ -122,7 +135,8 @@ class Tree:
 
     Raises:
         TargetNotFoundError: there is no such path.
-        UnsafePathError: the target is neither a folder nor a regular file.
+        UnsafePathError: the target is neither a folder nor a regular file, or a link inside a Hugging Face cache leads
+            to it out of the repository.
     """
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
@@ -131,6 +145,8 @@ class Tree:
             mode = target.stat().st_mode
         except (OSError, ValueError) as error:
             raise TargetNotFoundError(f"{_display(str(root))}: {_reason(error)}; nothing was audited") from None
+        if _leaves_cache(target):
+            raise UnsafePathError(f"{_display(str(root))}: a link inside a Hugging Face cache leads out of its blobs")
         if stat.S_ISDIR(mode):
             self.root = target.resolve()
             files = sorted(_walk(self.root), key=lambda file: file.path)
@@ -219,9 +235,19 @@ def _blob(link: Path, cached: re.Match[str] | None) -> Path | None:
 def _named_file(target: Path) -> Path:
     """Where a file target lies. A link that the user names is followed, unless it is a cache's own."""
     place = target.parent.resolve() / target.name
-    if place.is_symlink() and not _blob(place, _CACHED.match(str(place.parent))):
-        return place.resolve()
-    return place
+    return place.resolve() if place.is_symlink() and not _CACHED.match(str(place.parent)) else place
+
+
+def _leaves_cache(target: Path) -> bool:
+    """Whether a path goes into a repository of a cache, and out of its `blobs` by a link."""
+    named = Path.cwd() / os.path.normpath(target)  # not resolved: its links are what is judged
+    cached = _CACHED.match(f"{named}/")
+    if not cached:
+        return False
+    place = named.parent.resolve() / named.name
+    if place.is_symlink() and place.is_file() and not _blob(place, _CACHED.match(str(place.parent))):
+        return True
+    return not named.resolve().is_relative_to(Path(cached["folder"]).resolve())
 
 
 def _open_below(root: Path, parts: tuple[str, ...]) -> int:

@@ -61,7 +61,8 @@ MAY_IMPORT = {
     "auditing.question": "errors conventions profiles controller client deployment agreement spec sample actions "
     "auditing.units auditing.siblings",
     "auditing.verdict": "errors spec agreement auditing.rules auditing.config auditing.question formats.published",
-    "auditing.inspection": "errors controller spec registry formats auditing.rules auditing.config auditing.question "
+    "auditing.inspection": "errors controller spec registry formats auditing.rules auditing.candidates auditing.config "
+    "auditing.question "
     "auditing.verdict",
     # the audit: all of them
     "auditing.cache": "errors formats",

@@ -16,6 +16,7 @@ from ..formats.published import Checkpoint
 from ..formats.tree import Folder
 from ..registry import compile_key
 from ..spec import ExecSpec
+from .candidates import undecided
 from .config import Entry
 from .question import Question
 from .rules import diagnose
@@ -57,6 +58,7 @@ def _answer(checkpoint: Checkpoint, question: Question) -> Answer:
     only = specs[0] if len(compiled) == len(specs) == 1 else None
     siblings = question.siblings(specs, shadowed, [only] if only else specs)
     findings += _gripper(checkpoint, specs, siblings)
+    findings += undecided(checkpoint.path, specs, question.sample)
     return {
         "path": checkpoint.path,
         "ecosystem": checkpoint.ecosystem,

@@ -43,6 +43,7 @@ class Row:
     Attributes:
         severity: of the worst finding, empty if there is none.
         targets: paths of the checkpoints.
+        repos: `ORG/NAME@REVISION` of those that lie in a Hugging Face cache, in the order of `targets`.
         keys, shadowed: how many keys the loader finds, and how many more lie in the files.
         intended: the key that is meant, None if unknown.
         bound_by: how that is known: `deployment NAME`, `only key` or `unknown`.
@@ -53,6 +54,7 @@ class Row:
 
     severity: str
     targets: tuple[str, ...]
+    repos: tuple[str, ...]
     ecosystem: str
     keys: int
     shadowed: int
@@ -186,11 +188,12 @@ def _likeness(answer: Answer) -> object:
 
 
 def _row(answers: Sequence[Answer]) -> Row:
-    first = answers[0]
+    first, *_ = answers = sorted(answers, key=lambda answer: str(answer["path"]))
     found = {finding["severity"] for answer in answers for finding in answer["findings"]}
     return Row(
         severity=min(found, key=SEVERITIES.index, default=""),
-        targets=tuple(sorted(answer["path"] for answer in answers)),
+        targets=tuple(answer["path"] for answer in answers),
+        repos=tuple(f"{answer['repo']}@{answer['revision']}" for answer in answers if answer["repo"]),
         ecosystem=first["ecosystem"],
         keys=first["keys"],
         shadowed=first["shadowed"],

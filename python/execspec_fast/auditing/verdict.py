@@ -147,6 +147,13 @@ def _failures(entry: Entry, spec: ExecSpec, siblings: Mapping[str, Any] | None) 
             "Find out what changed (figures, un-normalizer, conventions) before this runs; then pin the new digest.",
             {"digest": spec.digest, "pinned": entry.digest},
         )
+    if entry.max_drift is not None and siblings and siblings["unranked"]:
+        yield Remark(
+            "K2",
+            f"{siblings['unranked']:,} wrong keys are too many to rank, so that they stay below max_drift is not shown",
+            "Remove keys that this robot never uses from the checkpoint.",
+            {"unranked": siblings["unranked"], "max_drift": entry.max_drift},
+        )
     worst = siblings and siblings["worst"]
     if worst and entry.max_drift is not None and worst["mean"] >= entry.max_drift:
         yield Remark(

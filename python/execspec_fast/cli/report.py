@@ -75,7 +75,9 @@ def _deployments(report: AuditReport, paper: Paper) -> str:
     lines = []
     for judged in report.deployments:
         word, worst = str(judged["verdict"]), (judged["siblings"] or {}).get("worst")
-        told = "; ".join(judged["reasons"]) or "no plausible wrong key"
+        beyond = (judged["siblings"] or {}).get("implausible", 0)
+        told = "no plausible wrong key" + (f", {beyond:,} implausible" if beyond else "")
+        told = "; ".join(judged["reasons"]) or told
         if worst and not judged["reasons"]:
             limit = "" if judged["max_drift"] is None else f", below {judged['max_drift']:.4g}"
             told = f"worst wrong key {worst['executed']} drifts {_both(worst)}{limit}"
@@ -114,7 +116,7 @@ def _cells(row: Row, paper: Paper, length: int) -> tuple[str, ...]:
         intended = f"{paper.head(escape(row.intended), length)} ({paper.head(escape(row.bound_by), length)})"
     return (
         f"{row.severity or 'ok':7}",
-        paper.tail(escape(row.targets[0]), length * 3 // 2) + several,
+        paper.tail(escape(row.repos[0] if row.repos else row.targets[0]), length * 3 // 2) + several,
         row.ecosystem or "-",
         f"{row.keys}+{row.shadowed}" if row.shadowed else str(row.keys),
         intended,
@@ -213,7 +215,9 @@ def verdict(report: AuditReport, paper: Paper) -> str:
     counts = [(severity, sum(f.severity == severity for f in report.findings)) for severity in SEVERITIES]
     told = ", ".join(_count(number, severity) for severity, number in counts if number) or "no findings"
     word, colour = {
-        ExitCode.OK: ("PASS", "green"),
+        ExitCode.OK: ("NOT GATED", "yellow")
+        if any(f.severity == "error" for f in report.findings)
+        else ("PASS", "green"),
         ExitCode.FINDINGS: ("FAIL", "red"),
         ExitCode.INCOMPLETE: ("INCOMPLETE: files that could not be read", "yellow"),
         ExitCode.NOTHING: ("NOTHING TO AUDIT", "yellow"),

@@ -45,24 +45,6 @@ double bias(const AnyColumn& x, const PiecewiseMap& fi, const PiecewiseMap& fj) 
     return double(sum / x.total());
 }
 
-// sqrt(E delta^2), in units of a power of two near the largest coefficient so that no square under- or overflows.
-template <class AnyColumn>
-double rms(const AnyColumn& x, const PiecewiseMap& fi, const PiecewiseMap& fj) {
-    double largest = 0.0;
-    integrate_pieces(x, fi, fj, [&](const Place&, const Place&, const Affine& delta) {
-        const Affine g = x.frame().local(delta);
-        largest = std::max({largest, std::abs(g.scale.hi), std::abs(g.offset.hi)});
-    });
-    if (largest == 0.0) return 0.0;
-    const int exponent = std::ilogb(largest);
-    dd sum;
-    integrate_pieces(x, fi, fj, [&](const Place& a, const Place& b, const Affine& delta) {
-        const Affine g = x.frame().local(delta);
-        sum += x.integrate_square({scale_by_power(g.scale, -exponent), scale_by_power(g.offset, -exponent)}, a, b);
-    });
-    return std::ldexp(std::sqrt(std::max(0.0, double(sum / x.total()))), exponent);
-}
-
 // max |delta| over the support: an affine piece is largest at one of its ends.
 template <class AnyColumn>
 double max_abs(const AnyColumn& x, const PiecewiseMap& fi, const PiecewiseMap& fj) {
@@ -92,6 +74,26 @@ double outside(const AnyColumn& x, const PiecewiseMap& f, double lo, double hi) 
         if (leave < b.cut) mass += b.mass - x.place(detail::later(leave, a.cut)).mass;
     });
     return double(mass / x.total());
+}
+
+// sqrt(E delta^2), in units of a power of two near the largest |delta| so that no square under- or overflows.
+template <class AnyColumn>
+double rms(const AnyColumn& x, const PiecewiseMap& fi, const PiecewiseMap& fj) {
+    double largest = max_abs(x, fi, fj);
+    double steepest = 0.0;
+    integrate_pieces(x, fi, fj, [&](const Place&, const Place&, const Affine& delta) {
+        const Affine g = x.frame().local(delta);
+        steepest = std::max({steepest, std::abs(g.scale.hi), std::abs(g.offset.hi)});
+    });
+    if (largest == 0.0) return 0.0;
+    if (!std::isfinite(largest)) largest = steepest;
+    const int exponent = std::max(std::ilogb(largest), std::ilogb(steepest) - 1000);
+    dd sum;
+    integrate_pieces(x, fi, fj, [&](const Place& a, const Place& b, const Affine& delta) {
+        const Affine g = x.frame().local(delta);
+        sum += x.integrate_square({scale_by_power(g.scale, -exponent), scale_by_power(g.offset, -exponent)}, a, b);
+    });
+    return std::ldexp(std::sqrt(std::max(0.0, double(sum / x.total()))), exponent);
 }
 
 // sup |delta| over the domain of u, one-sided limits at jumps included; infinite if nothing bounds it.

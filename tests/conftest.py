@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-settings.register_profile("execspec", deadline=None, derandomize=True)
+settings.register_profile("execspec", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("execspec")
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared"

@@ -151,7 +151,8 @@ def test_the_tail_of_a_normal_law_counts():
 @given(pairs())
 def test_agrees_with_the_reference(case):
     table_i, table_j, u = case
-    assume(((u == 0) | (np.abs(u) > 1e-290)).all())  # float64 rounds products of subnormals to zero, where a step may be
+    # float64 rounds products of subnormals to zero, where a step may be
+    assume(((u == 0) | (np.abs(u) > 1e-290)).all())
     got, want = drift(Unnormalizer(table_i), Unnormalizer(table_j), u), reference.drift(table_i, table_j, u)
     scale = float(reach(table_i, u) + reach(table_j, u))
     for name in ("mean_abs", "bias", "rms", "max"):

@@ -5,9 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-settings.register_profile("execspec", deadline=None, derandomize=True, max_examples=50)
+settings.register_profile(
+    "execspec",
+    deadline=None,
+    derandomize=True,
+    max_examples=50,
+    suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],  # hostile figures are often unusable
+)
 settings.load_profile("execspec")
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared"

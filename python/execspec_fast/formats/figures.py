@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..conventions import UNKNOWN, Fact, declared
-from ..errors import FormatError, ShapeMismatchError
+from ..errors import Finding, FormatError, ShapeMismatchError
 from ..stats import FIGURES, BoolArray, FloatArray, NormStats
-from .published import FileRecord
+from .published import FileRecord, Published
 from .strict_json import escape
 from .tree import File, Folder
 
@@ -137,3 +137,18 @@ def record(file: File, ecosystem: str) -> FileRecord:
 def unreadable(file: File, ecosystem: str, error: FormatError) -> FileRecord:
     """The record of a file that belongs to a checkpoint and does not parse."""
     return FileRecord(file.path, "unreadable", ecosystem, file.size, detail=str(error))
+
+
+def assumed(folder: Folder, keys: Sequence[Published], what: str) -> Iterator[Finding]:
+    """T1, once per folder: `what` is not recorded, so that the profile of keys which fit several is assumed."""
+    first = next((key for key in keys if key.alternatives), None)
+    if first:
+        yield Finding(
+            "T1",
+            "note",
+            folder.path,
+            str(first.sources["stats"]),
+            f"{what} is not recorded; {first.profile.value} is assumed: {first.profile.why}",
+            {"profile": first.profile.value, "alternatives": list(first.alternatives)},
+            "Name the profile the model runs, as PATH#KEY@PROFILE.",
+        )

@@ -14,7 +14,7 @@ from typing import Any
 
 from ..conventions import UNKNOWN, Conventions, Fact, declared, infer_gripper, inferred
 from ..errors import Finding, FormatError, MissingStatsError
-from .figures import make_stats, read_stats, record, unreadable
+from .figures import assumed, make_stats, read_stats, record, unreadable
 from .gr00t import N1, N16
 from .gr00t_groups import grippers, mapping, possible, sliced_names, value
 from .lerobot_dataset import GROOT, Info, conventions_of, read_info
@@ -68,7 +68,7 @@ def read(folder: Folder) -> Checkpoint | None:
         folder.path,
         ecosystem,
         tuple(keys),
-        findings=(*findings, *_choice(folder, keys)),
+        findings=(*findings, *assumed(folder, keys, "which un-normalizer a policy of this dataset runs")),
         files=tuple(records),
         repo=folder.repo,
         revision=folder.revision,
@@ -160,21 +160,6 @@ def _beside(folder: Folder, ecosystem: str) -> Iterator[FileRecord]:
         if name.endswith("episodes_stats.jsonl"):
             why = "figures of single episodes; the loader reads stats.json"
             yield FileRecord(file.path, "not metadata", ecosystem, file.size, detail=why)
-
-
-def _choice(folder: Folder, keys: list[Published]) -> Iterator[Finding]:
-    first = next((key for key in keys if key.alternatives), None)
-    if first:
-        yield Finding(
-            "T1",
-            "note",
-            folder.path,
-            str(first.sources["stats"]),
-            f"which un-normalizer a policy of this dataset runs is not recorded; {first.profile.value} is assumed: "
-            f"{first.profile.why}",
-            {"profile": first.profile.value, "alternatives": list(first.alternatives)},
-            "Name the profile as PATH#KEY@PROFILE.",
-        )
 
 
 def _broken(folder: Folder, error: FormatError | MissingStatsError) -> Finding:

@@ -21,7 +21,7 @@ import numpy as np
 from ..conventions import Conventions, Fact, infer_gripper, inferred
 from ..errors import Finding, FormatError
 from ..stats import NormStats
-from .figures import describe, disagreement, read_stats, record, unreadable
+from .figures import assumed, describe, disagreement, read_stats, record, unreadable
 from .published import Checkpoint, FileRecord, Published
 from .strict_json import escape
 from .tree import Folder
@@ -75,7 +75,7 @@ def read(folder: Folder) -> Checkpoint | None:
         findings=(
             *(finding for table in tables for finding in table.broken),
             *_copies(folder, keys, shadowed),
-            *_mode(folder, keys),
+            *assumed(folder, keys, "whether z-score or quantiles run"),
             *_padding(folder, keys),
             *_unread_groups(folder, loaded),
         ),
@@ -207,20 +207,6 @@ def _profile(path: str, stats: NormStats) -> Fact[str]:
     if not _has_quantiles(stats):
         return inferred(ZSCORE, "no quantiles are published")
     return inferred(QUANTILE, "quantiles are published; pi0 would use z-score")
-
-
-def _mode(folder: Folder, keys: Sequence[Published]) -> Iterator[Finding]:
-    first = next((each for each in keys if each.alternatives), None)
-    if first:
-        yield Finding(
-            "T1",
-            "note",
-            folder.path,
-            str(first.sources["stats"]),
-            f"whether z-score or quantiles run is not recorded; {first.profile.value} is assumed: {first.profile.why}",
-            {"profile": first.profile.value, "alternatives": list(first.alternatives)},
-            "Name the profile the model runs, as PATH#KEY@PROFILE.",
-        )
 
 
 def _copies(folder: Folder, keys: Sequence[Published], shadowed: Sequence[Published]) -> Iterator[Finding]:

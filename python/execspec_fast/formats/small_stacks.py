@@ -19,7 +19,7 @@ import numpy as np
 
 from ..conventions import Conventions, infer_gripper, inferred
 from ..errors import Finding, FormatError, MissingStatsError
-from .figures import make_stats, numbers, record
+from .figures import assumed, make_stats, numbers, record
 from .published import Checkpoint, Published
 from .strict_json import escape
 from .tree import File, Folder
@@ -140,7 +140,7 @@ def _checkpoint(folder: Folder, file: File, layout: Layout, blocks: Mapping[str,
         folder.path,
         layout.ecosystem,
         tuple(keys),
-        findings=(*findings, *_choice(folder, keys), *_inert(folder, file, layout)),
+        findings=(*findings, *assumed(folder, keys, "which head runs"), *_inert(folder, file, layout)),
         files=(record(file, layout.ecosystem),),
         repo=folder.repo,
         revision=folder.revision,
@@ -161,20 +161,6 @@ def _publish(file: File, layout: Layout, key: str, pointer: str, block: Mapping[
         conventions=Conventions(gripper=infer_gripper(stats)),
         sources={"stats": file.source(pointer)},
     )
-
-
-def _choice(folder: Folder, keys: list[Published]) -> Iterator[Finding]:
-    first = next((key for key in keys if key.alternatives), None)
-    if first:
-        yield Finding(
-            "T1",
-            "note",
-            folder.path,
-            str(first.sources["stats"]),
-            f"which head runs is not recorded; {first.profile.value} is assumed: {first.profile.why}",
-            {"profile": first.profile.value, "alternatives": list(first.alternatives)},
-            "Name the profile the model runs, as PATH#KEY@PROFILE.",
-        )
 
 
 def _inert(folder: Folder, file: File, layout: Layout) -> Iterator[Finding]:

@@ -6,4 +6,5 @@
 void bind_unnormalizer(pybind11::module_& m);
 void bind_sample(pybind11::module_& m);
 void bind_drift(pybind11::module_& m);
+void bind_isa(pybind11::module_& m);
 void bind_rotation(pybind11::module_& m);

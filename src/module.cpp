@@ -21,4 +21,5 @@ PYBIND11_MODULE(_core, m) {
     bind_sample(m);
     bind_drift(m);
     bind_rotation(m);
+    bind_isa(m);
 }

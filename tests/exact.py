@@ -1,27 +1,43 @@
 """The exact oracle: op tables and drift in rational arithmetic, parameters as the exact values of their doubles.
 
-Written apart from the package: it shares the table's layout and no arithmetic.
+Written apart from the package: it shares the table's layout and no arithmetic. Only which side of a step an action
+falls on is a matter of floating point, and is asked of `reference`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from itertools import pairwise
-from math import isqrt
+from math import ceil, isqrt
 
 import numpy as np
+from execspec_fast import reference
 from execspec_fast.ops import OpFlag, OpKind
 
 HALF, ONE = Fraction(1, 2), Fraction(1)
 
 
 def evaluate(table: np.ndarray, channel: int, u: Fraction | float) -> Fraction:
-    """`f(u)` of one channel, exactly."""
+    """`f(u)` of one channel, exactly; a `u` between two floats is on the side of a step that the lower one is on."""
     v = Fraction(u)
-    for op in table[:, channel]:
-        v = _apply(op, v)
+    for stage, op in enumerate(table[:, channel]):
+        v = _step(op, side(table[: stage + 1], channel, floor(u))) if op["kind"] == OpKind.STEP else _apply(op, v)
     return v
+
+
+def side(table: np.ndarray, channel: int, u: float) -> float:
+    """Of the last op's threshold, where applying sees a float64 `u`: -1 below, 0 at, 1 above."""
+    column = table[:, [channel]].copy()
+    column[-1]["p"][:, 1:] = [-1.0, 0.0, 1.0]
+    with np.errstate(all="ignore"):
+        return float(reference.unnormalize(column, np.array([u]))[0])
+
+
+def floor(u: Fraction | float) -> float:
+    """The greatest float that is not above `u`."""
+    near = float(u)
+    return float(np.nextafter(near, -np.inf)) if Fraction(near) > u else near
 
 
 def affine(table: np.ndarray, channel: int) -> tuple[Fraction, Fraction]:
@@ -45,8 +61,11 @@ def deltas(table_i: np.ndarray, table_j: np.ndarray, u: np.ndarray) -> list[list
 
 
 def drift(table_i: np.ndarray, table_j: np.ndarray, u: np.ndarray) -> dict[str, list[Fraction] | Fraction]:
-    """mean_abs, bias, rms, max: one value per channel; mean_l2 over all channels. Roots to 60 digits."""
+    """One value per channel; mean_l2 over all channels. Roots to 60 digits."""
     columns = deltas(table_i, table_j, u)
+    products = [
+        [evaluate(table_i, d, float(x)) * evaluate(table_j, d, float(x)) for x in u[:, d]] for d in range(u.shape[1])
+    ]
     rows = zip(*columns, strict=True)
     n = len(u)
     return {
@@ -54,8 +73,21 @@ def drift(table_i: np.ndarray, table_j: np.ndarray, u: np.ndarray) -> dict[str, 
         "bias": [total(column) / n for column in columns],
         "rms": [sqrt(total(x * x for x in column) / n) for column in columns],
         "max": [max(map(abs, column)) for column in columns],
+        "flips": [Fraction(sum(x < 0 for x in column), n) for column in products],
+        "zeros": [Fraction(sum(x == 0 for x in column), n) for column in products],
         "mean_l2": total(sqrt(total(x * x for x in row)) for row in rows) / n,
     }
+
+
+def quantile(column: Iterable[Fraction], p: float) -> Fraction:
+    """The least |x| that a share p does not exceed."""
+    sizes = sorted(map(abs, column))
+    return sizes[max(1, ceil(p * len(sizes))) - 1]
+
+
+def exceeds(column: Sequence[Fraction], eps: float) -> Fraction:
+    """The share of |x| above `eps`."""
+    return Fraction(sum(abs(x) > Fraction(eps) for x in column), len(column))
 
 
 def total(values: Iterable[Fraction]) -> Fraction:
@@ -85,7 +117,10 @@ def breakpoints(table: np.ndarray, channel: int) -> set[Fraction]:
     """Where in `u` a clip begins to act or a step jumps."""
     found: set[Fraction] = set()
     for stage, op in enumerate(table[:, channel]):
-        count = {OpKind.CLIP: 2, OpKind.STEP: 1}.get(OpKind(int(op["kind"])), 0)
+        if op["kind"] == OpKind.STEP:
+            found |= _step_crossings(table[: stage + 1], channel)
+            continue
+        count = 2 if op["kind"] == OpKind.CLIP else 0
         for threshold in (Fraction(float(p)) for p in op["p"][:count] if np.isfinite(p)):
             found |= _crossings(table[:stage], channel, threshold, found)
     return found
@@ -134,6 +169,29 @@ def _crossings(table: np.ndarray, channel: int, threshold: Fraction, known: set[
     return roots
 
 
+def _step_crossings(table: np.ndarray, channel: int) -> set[Fraction]:
+    """The floats of [-2, 2] from which on applying is no longer below, at or above the last op's threshold."""
+
+    def where(u: float) -> float:
+        return side(table, channel, u)
+
+    def between(a: float, b: float) -> set[Fraction]:
+        if where(a) == where(b):
+            return set()
+        while np.nextafter(a, b) < b:
+            middle = (a + b) / 2
+            if where(middle) not in (where(a), where(b)):
+                return between(a, middle) | between(middle, b)
+            a, b = (middle, b) if where(middle) == where(a) else (a, middle)
+        return {Fraction(b)}
+
+    return between(-2.0, 2.0)
+
+
+def _step(op: np.ndarray, where: float) -> Fraction:
+    return Fraction(float(op["p"][2 + int(where)]))
+
+
 def _apply(op: np.ndarray, v: Fraction) -> Fraction:
     kind = OpKind(int(op["kind"]))
     if kind == OpKind.IDENTITY:
@@ -142,8 +200,6 @@ def _apply(op: np.ndarray, v: Fraction) -> Fraction:
         lo, hi = (float(p) for p in op["p"][:2])
         return Fraction(lo) if v < lo else Fraction(hi) if v > hi else v
     p = [Fraction(float(x)) for x in op["p"]]
-    if kind == OpKind.STEP:
-        return p[1] if v < p[0] else p[3] if v > p[0] else p[2]
     if kind == OpKind.LINEAR:
         return p[0] * v + p[1]
     if kind == OpKind.ZSCORE:

@@ -44,7 +44,7 @@ def intervals(draw: st.DrawFn, tiny: float = TINY) -> tuple[float, float]:
 def stats(draw: st.DrawFn, dim: int | None = None, *, float32: bool = False) -> NormStats:
     """All figures of `dim` channels (1 to 5), with a mask or without; rounded to float32 if `float32`."""
     dim = dim or draw(st.integers(1, 5))
-    lo, hi = np.array([draw(intervals(TINY32 if float32 else TINY)) for _ in range(dim)]).T
+    lo, hi = np.resize([draw(intervals(TINY32 if float32 else TINY)) for _ in range(min(dim, 7))], (dim, 2)).T
     margin = np.abs(hi / 4 - lo / 4)
     figures = {"mean": lo / 2 + hi / 2, "std": margin, "min": lo - margin, "max": hi + margin, "q01": lo, "q99": hi}
     figures |= {"q10": lo + 0.2 * (hi - lo), "q90": hi - 0.2 * (hi - lo)}

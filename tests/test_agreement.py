@@ -15,6 +15,7 @@ from execspec_fast.client import client_ops
 from execspec_fast.controller import Controller, Gripper
 from execspec_fast.controllers import CONTROLLERS
 from execspec_fast.conventions import UNKNOWN, Conventions, declared, inferred
+from execspec_fast.deployment import scripted
 from execspec_fast.errors import ExecSpecError
 from execspec_fast.registry import open_registry
 from execspec_fast.sample import ActionSample
@@ -163,7 +164,7 @@ def test_another_width_is_an_error_and_says_what_is_padding() -> None:
     padded = spec(np.append(-np.ones(7), np.zeros(25)), np.append(np.ones(7), np.zeros(25)), dim=32, mask=False)
     flat = replace(padded, stats=NormStats({"q01": padded.stats["q01"], "q99": np.append(np.ones(7), np.zeros(25))}))
     found = row("C9", flat, LIBERO)
-    assert found.message.endswith("the last 25 channels never move: padding")
+    assert found.message.endswith("the last 25 channels are padding")
     assert [r.outcome for r in agree(flat, LIBERO)][4:6] == ["unknown", "unknown"]
 
 
@@ -192,7 +193,7 @@ def test_real_keys_on_their_own_robot_stay_quiet(shared_registry: Path) -> None:
             continue
         robot = "libero" if "libero" in own.name else "widowx" if "bridge" in own.key else ""
         if robot:
-            sent = replace(own, post=client_ops(robot, own.dim, own.gripper))
+            sent = scripted(own, CONTROLLERS[robot])
             said = [f for f in findings(agree(sent, CONTROLLERS[robot]), own.name) if f.code != "C0"]
             assert not said, said
             counted[robot] += 1

@@ -40,6 +40,16 @@ def test_an_epsilon_is_not_worth_a_note(tmp_path):
     assert not list(undecided("ckpt", [spec], lambda spec: ActionSample.uniform(7)))
 
 
+def test_what_moves_the_gripper_alone_is_told(tmp_path):
+    """nora scales the masked channel too: 0.5 (u + 1), where OpenVLA passes u."""
+    spec = load_spec(openvla(tmp_path / "nora", {"goal": action()}))
+    (one,) = candidates(spec, ActionSample.uniform(7))
+    assert (one.profile, one.mean) == ("openvla", 0.0)
+    assert one.gripper == pytest.approx(0.5)  # E|0.5 (u + 1) - u| = 0.5 of u uniform on [-1, 1], of a range of 1
+    (finding,) = undecided("nora", [spec], lambda spec: ActionSample.uniform(7))
+    assert "would drift 0, 0% of the range; the gripper by 50% of its own" in finding.message
+
+
 def test_a_candidate_that_cannot_run_says_why(pi):
     from dataclasses import replace
 

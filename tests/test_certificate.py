@@ -19,7 +19,7 @@ from execspec_fast.certificates.policy import Policy
 from execspec_fast.certificates.wire import CertificateError, VerifyCode
 from execspec_fast.client import libero_gripper
 from execspec_fast.conventions import declared, inferred
-from execspec_fast.errors import ExecSpecError, ShapeMismatchError
+from execspec_fast.errors import ExecSpecError, ShapeMismatchError, UnknownControllerError
 from hypothesis import given
 from hypothesis import strategies as st
 from registry import action, openvla
@@ -92,7 +92,14 @@ def test_conventions_that_are_no_maps_forbid_every_number(checkpoint):
 
 def test_client_ops_count(checkpoint):
     goal = load_spec(checkpoint, "goal")
-    assert certify(goal, replace(goal, post=libero_gripper(7, (6,))), now=NOW).verdict == "inequivalent"
+    certificate = certify(goal, replace(goal, post=libero_gripper(7, (6,))), now=NOW)
+    found = certificate.contents["comparisons"][0]
+    assert certificate.verdict == "inequivalent"
+    # 1 where 0 was meant, and -1 where 1 was, whatever the sample; it is a map, and no conflict
+    assert found["channels"][6]["worst_case"] == pytest.approx(2, abs=0.01)
+    assert found["channels"][6]["mean_abs"] > 1
+    assert found["conflicts"] == []
+    assert any("clients run different ops" in sentence for sentence in found["assumes"])
 
 
 def test_a_spec_against_its_siblings(checkpoint):
@@ -133,6 +140,9 @@ def test_the_semantic_digest_is_blind_to_places_and_sees_what_a_spec_does(checkp
         ({"sample": np.zeros((3, 6))}, ShapeMismatchError, "sample 6"),
         ({"limits": (1.0, -1.0)}, ExecSpecError, "no finite range"),
         ({"limits": (-np.ones(3), 1.0)}, ShapeMismatchError, "7 channels"),
+        ({"limits": (-1.0, 1.0), "controller": "libero"}, ExecSpecError, "not both"),
+        ({"controller": "aloha"}, ShapeMismatchError, "aloha takes 12 channels"),
+        ({"controller": "libreo"}, UnknownControllerError, "libreo"),
     ],
 )
 def test_what_is_refused(checkpoint, options, error, words):
@@ -212,6 +222,21 @@ def test_certificates_of_every_schema_version_are_read(file):
     assert certificate.to_json() == file.read_bytes()
     assert certificate.verdict.startswith(file.stem.split("-")[0])
     assert SCOPE in certificate.to_markdown()
+
+
+@pytest.mark.parametrize("file", sorted(FIXTURES.glob("*.json")), ids=lambda file: file.stem)
+def test_certificates_of_every_schema_version_verify(file, tmp_path, monkeypatch):
+    """The files that they were made from have been written anew since, in the same words."""
+    monkeypatch.chdir(tmp_path)
+    certificates.checkpoint(Path())
+    stated = json.loads(file.read_text())
+    names = [stated["intended"]["name"], *(each["executed"]["name"] for each in stated["comparisons"])]
+    if stated["sample"]["kind"] == "given":
+        assert check(file, *names).code == VerifyCode.MISSING
+        return
+    found = check(file, *names)
+    assert found.code in (VerifyCode.OK, VerifyCode.DIFFERS)
+    assert not [d for d in found.differences if not d.pointer.endswith("/sha256")]
 
 
 def test_there_is_a_fixture_of_every_schema_version():

@@ -145,6 +145,26 @@ def test_drift(run, ckpt, tmp_path):
     assert "between" in out
 
 
+def test_drift_on_a_controller(run, ckpt, tmp_path):
+    np.save(tmp_path / "demos.npy", np.full((5, 7), 0.1))
+    pair = (f"{ckpt}#goal", f"{ckpt}#spatial", "--actions", tmp_path / "demos.npy")
+    found = json.loads(run("drift", *pair, "--controller", "libero", "--format", "json")[1])
+    # twice the scale: 0.1 of 50 mm and of half a radian
+    assert found["read"] == pytest.approx({"mm": 5.0, "deg": 0.05 * 180 / np.pi, "gripper": 0.0})
+    assert (found["controller"]["name"], found["drift"]["mean"]) == ("libero", pytest.approx(0.1))
+    assert run("drift", *pair, "--controller", "libero", "--rate", "5")[0] == 0
+    out = run("drift", *pair, "--controller", "libero")[1]
+    assert "5 mm, 2.86479 deg, 0 gripper per step of libero" in out
+    assert "client    on the gripper: to_endpoint" in out
+    mixed = run("drift", *pair[:1], f"{ckpt}#goal@openpi-quantile", "--controller", "libero")[1]
+    assert "nothing as executed; the drift holds the difference" in " ".join(mixed.split())
+    joints = " ".join(run("drift", *pair, "--controller", "droid-joint_velocity")[1].split())
+    assert "doubtful" in joints
+    assert "channel 6 is the policy's gripper" in joints
+    code, _, err = run("drift", *pair, "--controller", "aloha")
+    assert (code, "aloha takes 12 channels" in err) == (2, True)
+
+
 def test_files_prints_globs_that_find_every_file_that_is_read(run, shared_registry):
     code, out, _ = run("files")
     assert (code, out.split()) == (0, list(METADATA))

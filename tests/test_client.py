@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from exact import same_bits
-from execspec_fast.client import client_ops, libero_gripper, simpler_widowx_gripper
+from execspec_fast.client import client_ops, libero_gripper, nora_libero_gripper, simpler_widowx_gripper
 from execspec_fast.controllers import CONTROLLERS
 from execspec_fast.conventions import Conventions, declared
 from execspec_fast.errors import ExecSpecError
@@ -32,6 +32,13 @@ def libero_script(action: np.ndarray) -> np.ndarray:
     return action
 
 
+def nora_script(action: np.ndarray) -> np.ndarray:
+    """declare-lab/nora run_libero_eval_nora.py: the same, and 1 for all that is not below zero."""
+    action = libero_script(action)
+    action[..., -1] = np.where(action[..., -1] >= 0.0, 1.0, action[..., -1])
+    return action
+
+
 def simpler_script(action: np.ndarray) -> np.ndarray:
     """simpler-env/SimplerEnv octo_model.py for widowx_bridge."""
     action = action.copy()
@@ -40,7 +47,12 @@ def simpler_script(action: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("make", "script"), [(libero_gripper, libero_script), (simpler_widowx_gripper, simpler_script)]
+    ("make", "script"),
+    [
+        (libero_gripper, libero_script),
+        (nora_libero_gripper, nora_script),
+        (simpler_widowx_gripper, simpler_script),
+    ],
 )
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @given(g=arrays(np.float64, 5, elements=numbers))

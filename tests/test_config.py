@@ -24,7 +24,7 @@ profile = "openvla"
 controller = "osc.json"
 rate = 20
 max_drift = 0.05
-digest = "sha256:00ff"
+digest = "00ff00ff00ff"
 """
 
 
@@ -50,9 +50,14 @@ def test_every_field(tmp_path, elsewhere):
     assert one.name == "goal-arm"
     assert one.checkpoint.resolve() == tmp_path / "ckpt"  # relative to the file, not to the current folder
     assert one.controller == str(tmp_path / "conf/osc.json")
-    assert (one.key, one.profile, one.digest) == ("libero_goal", "openvla", "sha256:00ff")
+    assert (one.key, one.profile, one.digest) == ("libero_goal", "openvla", "00ff00ff00ff")
     assert (one.rate, one.max_drift) == (20.0, 0.05)
     assert isinstance(one.rate, float)
+
+
+def test_a_limit_by_unit(tmp_path):
+    file = write(tmp_path / "execspec.toml", ENTRY + "max_drift = {mm = 5, gripper = 0.1}")
+    assert load_config(tmp_path, file).deployments[0].max_drift == {"mm": 5.0, "gripper": 0.1}
 
 
 def test_a_controller_is_a_part_of_a_file_or_a_name(tmp_path, elsewhere):
@@ -102,11 +107,19 @@ def test_paths_of_the_current_folder_are_absolute(tmp_path, elsewhere):
         (ENTRY + ENTRY, r"2 \('goal-arm'\): the name 'goal-arm' is taken by \[\[deployment\]\] 1"),
         (ENTRY + "rate = 0", r"rate must be a positive number \(Hz\), got 0"),
         (ENTRY + "rate = true", r"rate must be a positive number \(Hz\), got True"),
-        (ENTRY + "max_drift = -0.1", r"max_drift must be a number >= 0, got -0\.1"),
-        (ENTRY + "max_drift = nan", r"max_drift must be a number >= 0, got nan"),
-        (ENTRY + "max_drift = '5 mm'", r"max_drift must be a number >= 0, got '5 mm'"),
+        (ENTRY + "max_drift = -0.1", r"max_drift must be a number >= 0, or a table .*, got -0\.1"),
+        (
+            ENTRY + "max_drift = nan",
+            r"max_drift must be a number .* by unit \(mm, deg, .*, got nan",
+        ),
+        (ENTRY + "max_drift = '5 mm'", r"max_drift must be a number >= 0, or a table .*, got '5 mm'"),
+        (ENTRY + "max_drift = {m = 5}", r"by unit \(mm, deg, .*gripper\), got \{'m': 5\}"),
+        (ENTRY + "max_drift = {}", r"max_drift must be a number >= 0, or a table"),
+        (ENTRY + "max_drift = {mm = -1}", r"max_drift must be a number >= 0, or a table"),
         (ENTRY + "profile = 1", r"profile must be a non-empty string, got 1"),
         (ENTRY + "digest = ''", r"digest must be a non-empty string, got ''"),
+        (ENTRY + "digest = 'sha256:00ff'", r"first 12 of the 64 hexadecimal digits .*, got 'sha256:00ff'"),
+        (ENTRY + "digest = '00ff00ff00f'", r"digest must be at least the first 12"),
         ("name = [", r"no valid TOML: .*at "),
         ("x = " + "[" * 100_000, r"no valid TOML"),
         ("name = '\udcff'", r"no valid TOML: 'utf-8' codec"),

@@ -90,17 +90,26 @@ def test_relative_groups_have_bounds_per_time_step_whatever_the_percentiles(tmp_
     assert (spec.dim, spec.steps, spec.stats.shape) == (9, 3, (3, 3))
     assert spec.channels[:4] == ("gripper@0", "arm.0@0", "arm.1@0", "gripper@1")
     assert spec.gripper == (0, 3, 6)
-    assert spec.conventions.representation.value == "absolute: gripper; relative: arm"
+    assert spec.conventions.representation.value == "as in the dataset: gripper; relative: arm"
     chunk = spec.unnormalize(np.ones((2, 3, 3)))
     assert chunk.shape == (2, 3, 3)
     assert chunk[1].tolist() == [[2.5, 4.0, 4.0], [2.5, 14.0, 24.0], [2.5, 34.0, 44.0]]
 
 
-def test_relative_in_name_only_stays_absolute(tmp_path: Path) -> None:
+def test_relative_in_name_only_stays_as_it_is(tmp_path: Path) -> None:
     settings = processor(use_relative_action=False, action_configs=configs("ABSOLUTE", "RELATIVE"))
     spec = load_spec(write(tmp_path, statistics=statistics(arm=STEPS), processor_config=settings))
     assert spec.steps is None
-    assert spec.conventions.representation.value == "absolute"
+    assert spec.conventions.representation.status == "unknown"
+
+
+@pytest.mark.parametrize(("rep", "value"), [("ABSOLUTE", None), ("DELTA", "delta")])
+def test_absolute_says_only_that_nothing_is_converted(tmp_path: Path, rep: str, value: str | None) -> None:
+    """LIBERO's deltas are declared `ABSOLUTE`."""
+    folder = write(tmp_path, statistics=statistics(), processor_config=processor(action_configs=configs(rep, rep)))
+    fact = load_spec(folder).conventions.representation
+    assert fact.value == value
+    assert ("not converted" in fact.why) == (value is None)
 
 
 @pytest.mark.parametrize(
@@ -159,13 +168,33 @@ def test_n1_metadata(tmp_path: Path) -> None:
     spec = load_spec(folder, key="gr1")
     assert spec.channels == ("arm.0", "arm.1", "gripper")
     assert (spec.profile, spec.profile_fact.status) == ("gr00t-n1-min_max", "inferred")
-    assert spec.conventions.representation.value == "relative: arm; absolute: gripper"
+    assert spec.conventions.representation.value == "relative: arm; as in the dataset: gripper"
     assert spec.unnormalize(np.array([2.0, 0.0, -1.0])).tolist() == [9.0, 2.0, -3.5]  # not clipped
     (finding,) = read(folder).findings
     assert finding.code == "T1"
     assert finding.evidence["alternatives"] == ["gr00t-n1-q99", "gr00t-n1-mean_std"]
     for profile in finding.evidence["alternatives"]:
         assert load_spec(folder, key="gr1", profile=profile).dim == 3
+
+
+def test_what_the_training_run_saved_is_a_copy(tmp_path: Path) -> None:
+    documents = {"statistics": statistics(), "processor_config": processor()}
+    folder = write(tmp_path, **documents, experiment_cfg__dataset_statistics=statistics())
+    found = read(folder)
+    assert ([key.key for key in found.keys], [key.key for key in found.shadowed], found.findings) == (
+        ["robot"],
+        ["robot"],
+        (),
+    )
+    other = {"robot": {"action": {"arm": figures(1.0, 7.0), "gripper": GRIPPER}}}
+    (finding,) = read(write(folder, experiment_cfg__dataset_statistics=other)).findings
+    assert (finding.code, finding.severity, finding.evidence["difference"]) == ("P2", "warning", 5.0)
+
+
+def test_a_copy_alone_is_not_octo_s(tmp_path: Path) -> None:
+    write(tmp_path, dataset_statistics=statistics())
+    (checkpoint,) = open_registry(tmp_path).checkpoints
+    assert (checkpoint.ecosystem, [key.key for key in checkpoint.keys]) == ("gr00t", ["robot"])
 
 
 SLOTS = {"arm": {"start": 0, "end": 2}, "gripper": {"start": 2, "end": 3}}
@@ -198,6 +227,13 @@ def test_relative_stats_are_keys_of_their_own(tmp_path: Path) -> None:
     folder = write(tmp_path, meta__relative_stats={"arm": STEPS}, meta__modality={"action": SLOTS})
     spec = load_spec(folder, key="relative_action.arm")
     assert (spec.steps, spec.dim, spec.conventions.representation.value) == (3, 6, "relative")
+
+
+def test_fingerprints_are_no_group(tmp_path: Path) -> None:
+    documents = {"__fingerprints__": {"arm": "sha256:d178"}, "arm": STEPS}
+    found = dataset(write(tmp_path, meta__relative_stats=documents))
+    assert [key.key for key in found.keys] == ["relative_action.arm"]
+    assert {finding.severity for finding in found.findings} <= {"note"}
 
 
 def test_a_slice_beyond_its_feature_is_an_error(tmp_path: Path) -> None:

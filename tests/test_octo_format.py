@@ -37,7 +37,7 @@ def test_keys_figures_and_mask(tmp_path: Path) -> None:
     assert key.stats.mask.tolist() == [True, False]
     assert key.conventions.gripper.value == (1,)
     assert (key.profile.value, key.profile.status) == ("octo-normal", "inferred")
-    assert key.alternatives == ("octo-bounds", "octo-bounds-minmax")
+    assert key.alternatives == ("octo-bounds", "octo-bounds-minmax", "octo-simpler")
     assert str(key.sources["stats"]).endswith("dataset_statistics.json#/bridge/action")
 
 
@@ -48,7 +48,10 @@ def test_one_dataset_without_a_name(tmp_path: Path) -> None:
     assert found.keys[0].alternatives == ()
 
 
-@pytest.mark.parametrize("document", [{"bridge": {"action": OPENVLA}}, {"action": OPENVLA}, [1], {"a": 1}, "{"])
+GROUPS = {"gr1": {"action": {"arm": MOMENTS}}}  # GR00T's
+
+
+@pytest.mark.parametrize("document", [{"bridge": {"action": OPENVLA}}, {"action": OPENVLA}, GROUPS, [1], {"a": 1}, "{"])
 def test_what_is_not_octo_s(tmp_path: Path, document: Any) -> None:
     assert read(tmp_path, document) is None
 
@@ -64,6 +67,38 @@ def test_the_three_meanings_of_bounds_are_three_robots(tmp_path: Path) -> None:
     at_one = {name: load_spec(tmp_path, profile=name).unnormalize(np.ones(2)).tolist() for name in octo.BOUNDS}
     assert at_one == {"octo-bounds": [0.5, 1.0], "octo-bounds-minmax": [1.0, 1.0]}
     assert load_spec(tmp_path).unnormalize(np.ones(2)) == pytest.approx([0.6, 1.2])
+
+
+@pytest.mark.parametrize(
+    ("said", "profile"),
+    [
+        (
+            {"dataset_kwargs_list": [{"action_proprio_normalization_type": kind} for kind in ("normal", "normal")]},
+            "normal",
+        ),
+        ({"action_proprio_normalization_type": "NormalizationType.BOUNDS"}, "bounds"),
+        ({"dataset_kwargs_list": [{"action_proprio_normalization_type": kind} for kind in ("normal", "bounds")]}, ""),
+        ({"action_proprio_normalization_type": {}}, ""),
+    ],
+)
+def test_what_octo_was_trained_on_is_in_its_configuration(tmp_path: Path, said: Any, profile: str) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model": {}, "dataset_kwargs": said}))
+    found = read(tmp_path, {"bridge": {"action": BLOCK}})
+    assert found
+    fact = found.keys[0].profile
+    assert (fact.value, fact.status) == (f"octo-{profile or 'normal'}", "inferred")
+    assert ("config.json" in fact.why) == bool(profile)
+    assert fact.value not in found.keys[0].alternatives
+    assert [record.path for record in found.files] == ["dataset_statistics.json", *["config.json"] * bool(profile)]
+
+
+def test_simplerenv_s_client_scales_the_masked_gripper_too(tmp_path: Path) -> None:
+    read(tmp_path, {"bridge": {"action": {**BLOCK, "mask": [True, False]}}})
+    assert load_spec(tmp_path).unnormalize(np.ones(2)) == pytest.approx([0.6, 1.0])
+    assert load_spec(tmp_path, profile="octo-simpler").unnormalize(np.ones(2)) == pytest.approx([0.6, 1.2])
+    found = read(tmp_path, {"bridge": {"action": {**BLOCK, "mask": [True, True]}}})
+    assert found
+    assert "octo-simpler" not in found.keys[0].alternatives  # a mask of all channels is none
 
 
 def test_what_a_file_cannot_say_is_said(tmp_path: Path) -> None:

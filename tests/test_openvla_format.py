@@ -1,53 +1,15 @@
-"""OpenVLA's layout: which file wins, which un-normalizer runs, and one bad key spoils no other."""
+"""OpenVLA's layout: which file wins, and one bad key spoils no other."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from execspec_fast.formats.openvla import read
-from execspec_fast.formats.published import Checkpoint
 from execspec_fast.formats.tree import Tree
-from execspec_fast.registry import load_spec
-
-MASK = [True, True, False]
-
-
-def action(shift: float = 0.0, mask: Any = MASK, **more: Any) -> dict[str, Any]:
-    figures = {
-        "mean": [0.0, 0.1, 0.5],
-        "std": [0.2, 0.3, 0.4],
-        "min": [-1.0, -2.0, 0.0],
-        "max": [1.0, 2.0, 1.0],
-        "q01": [-0.5 + shift, -1.0, 0.0],
-        "q99": [0.5, 1.0, 1.0],
-        "mask": mask,
-    }
-    return {"action": figures | more, "proprio": {"mean": [0.0]}, "num_transitions": 1000, "num_trajectories": 10}
-
-
-def without(entry: dict[str, Any], *figures: str) -> dict[str, Any]:
-    return entry | {"action": {name: value for name, value in entry["action"].items() if name not in figures}}
-
-
-def checkpoint(folder: Path, files: Mapping[str, Any]) -> Checkpoint | None:
-    """What the reader makes of a folder with these files: JSON, or text as it is."""
-    for name, content in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content if isinstance(content, str) else json.dumps(content))
-    (one,) = Tree(folder).folders
-    return read(one)
-
-
-def found(folder: Path, files: Mapping[str, Any]) -> Checkpoint:
-    result = checkpoint(folder, files)
-    assert result is not None
-    return result
+from openvla_files import MASK, action, checkpoint, found, read, without
 
 
 def test_config_keys_with_figures_sources_and_conventions(tmp_path: Path) -> None:
@@ -174,47 +136,6 @@ def test_one_dataset_per_file_is_named_by_the_file(tmp_path: Path) -> None:
     assert [key.key for key in single.keys] == ["dataset_statistics"]
 
 
-@pytest.mark.parametrize(
-    ("folder", "extra", "profile", "alternatives"),
-    [
-        ("openvla-7b", "", "openvla", ("openvla-oft",)),
-        ("soft-robot", "", "openvla", ("openvla-oft",)),
-        ("oft/mine/alone", "", "openvla", ("openvla-oft",)),
-        ("my-oft-run/step-5000", "", "openvla-oft", ("openvla",)),
-        ("openvla-7b-oft-finetuned-libero-10", "", "openvla-oft", ("openvla",)),
-        ("run1", "action_head--150000_checkpoint.pt", "openvla-oft", ("openvla",)),
-        ("run1", "proprio_projector--150000_checkpoint.pt", "openvla-oft", ("openvla",)),
-        ("run1", "lora_adapter/adapter_config.json", "openvla-oft", ("openvla",)),
-        ("oft-aloha-fold", "", "openvla-oft-minmax", ("openvla-oft",)),
-        ("oft-aloha-and-libero", "", "openvla-oft", ("openvla",)),
-        ("openvla-aloha", "", "openvla", ("openvla-oft",)),
-    ],
-)
-def test_profile_is_inferred_by_a_rule_in_words(
-    tmp_path: Path, folder: str, extra: str, profile: str, alternatives: tuple[str, ...]
-) -> None:
-    files = {"dataset_statistics.json": {"k": action()}} | ({extra: "{}"} if extra else {})
-    result = found(tmp_path / folder, files)
-    (key,) = result.keys
-    assert (key.profile.value, key.profile.status, key.alternatives) == (profile, "inferred", alternatives)
-    assert result.ecosystem == profile.removesuffix("-minmax")
-    assert profile == "openvla" or (extra or folder.split("/")[0]) in key.profile.why
-
-
-def test_fine_tuned_checkpoint_that_lost_its_side_file(tmp_path: Path) -> None:
-    files = {"config.json": {"norm_stats": {"bridge": action()}}, "action_head--1_checkpoint.pt": "x"}
-    (finding,) = found(tmp_path, files).findings
-    assert (finding.code, finding.severity) == ("S1", "warning")
-    assert "dataset_statistics.json" in finding.message
-
-
-def test_decoder_that_does_not_use_the_mask(tmp_path: Path) -> None:
-    entries = {"norm_stats.json": {"k": action(), "all": action(mask=[True] * 3)}}
-    (finding,) = found(tmp_path / "nora", entries).findings
-    assert (finding.code, finding.severity, finding.evidence["keys"]) == ("T4", "note", {"k": [2]})
-    assert found(tmp_path / "mantis", entries).findings == ()
-
-
 def test_figure_under_another_name_is_pointed_out(tmp_path: Path) -> None:
     entry = without(action(quantile_01=[0.0, 0.0, 0.0]), "q01")
     (finding,) = found(tmp_path, {"dataset_statistics.json": {"k": entry}}).findings
@@ -263,45 +184,6 @@ def test_real_registry(shared_registry: Path) -> None:
     severe = [finding for result in results.values() for finding in result.findings if finding.severity != "note"]
     assert severe == []
     assert all(key.conventions.gripper.value == (6,) for key in results["openvla/openvla-7b-config"].keys)
-
-
-SEVEN = {"mean": [0.0] * 7, "std": [1.0] * 7, "min": [-2.0] * 7, "max": [2.0] * 7, "q01": [-1.0] * 7, "q99": [1.0] * 7}
-
-
-@pytest.mark.parametrize(
-    ("folder", "profile", "alternatives"),
-    [
-        ("CogACT-Base", "cogact", ("openvla",)),
-        ("nora-long", "nora", ("openvla",)),
-        ("robovlms/eval", "robovlms", ("openvla",)),
-        ("spatialvla-4b", "spatialvla", ("openvla",)),
-        ("starVLA/run", "starvla-min_max", ("starvla-q99", "starvla-mean_std", "starvla-client")),
-        ("norabel", "openvla", ("openvla-oft",)),
-    ],
-)
-def test_a_fork_is_told_by_its_name(tmp_path: Path, folder: str, profile: str, alternatives: tuple[str, ...]) -> None:
-    entry = {"action": {**SEVEN, "mask": [True] * 6 + [False]}}
-    root = tmp_path / folder
-    root.mkdir(parents=True)
-    (key,) = found(root, {"dataset_statistics.json": {"bridge": entry}}).keys
-    assert (key.profile.value, key.profile.status, key.alternatives) == (profile, "inferred", alternatives)
-    for name in alternatives:
-        assert load_spec(root, profile=name).profile == name
-
-
-def test_spatialvla_keeps_its_figures_in_the_processor(tmp_path: Path) -> None:
-    processor = {"processor_class": "SpatialVLAProcessor", "statistics": {"bridge": action(), "action": action()}}
-    result = found(tmp_path, {"processor_config.json": processor})
-    assert (result.ecosystem, [key.key for key in result.keys]) == ("spatialvla", ["bridge", "action"])
-    assert str(result.keys[0].sources["stats"]) == "processor_config.json#/statistics/bridge/action"
-
-
-def test_one_dataset_per_file_is_robovlms_unless_it_is_a_cache(tmp_path: Path) -> None:
-    for name, profile in (("bridge", "robovlms"), ("0" * 64, "openvla")):
-        folder = tmp_path / profile[:4]
-        folder.mkdir()
-        result = found(folder, {f"dataset_statistics_{name}.json": action()})
-        assert [key.profile.value for key in result.keys] == [profile]
 
 
 OPENVLA = {"model_type": "openvla", "architectures": ["OpenVLAForActionPrediction"]}

@@ -62,17 +62,19 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
 
 
-def test_readme_example_runs(monkeypatch, capsys):
+def test_readme_examples_run_and_print_what_it_shows(monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
-    (example,) = blocks("python")
     names: dict[str, object] = {}
-    exec(example, names)  # the README's own code
+    for example in blocks("python"):
+        exec(example, names)  # the README's own code, each on what those before it made
     assert names["M"].shape == (len(names["specs"]), len(names["specs"]), 7)
-    assert capsys.readouterr().out.startswith("0.")
+    printed = capsys.readouterr().out
+    assert printed.startswith("0.")
+    assert printed.endswith(blocks("text")[1])
 
 
 def test_readme_shows_what_the_audit_prints():
     command = [sys.executable, "-m", "execspec_fast", "audit", "examples/registry", "--no-cache"]
     env = {**os.environ, "COLUMNS": "120", "PYTHONUTF8": "1"}
     printed = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, encoding="utf-8", check=True).stdout
-    assert blocks("text") == [printed], "paste the output of `execspec audit examples/registry` into README.md"
+    assert blocks("text")[0] == printed, "paste the output of `execspec audit examples/registry` into README.md"

@@ -72,13 +72,34 @@ def test_torch_archive_is_told_from_any_other(tmp_path: Path) -> None:
         assert look(tmp_path, "blob", (tmp_path / "blob").read_bytes()).status == status
 
 
-def test_figures_in_an_unknown_layout_are_not_passed_over(tmp_path: Path) -> None:
-    document = {"checked": 6, "nested": {"actions": FIGURES}}
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"checked": 6, "nested": {"actions": FIGURES}},
+        {"embodiment_tags": {"gr1": {"statistics": {"action": {"arm": FIGURES}}}}},
+        {"action": {"default": {"global_min": [0.0], "global_max": [1.0]}}},
+        {"x2_normal": {"left_arm": {"min": [0.0], "delta": [1.0]}}},
+        FIGURES,
+    ],
+)
+def test_figures_in_an_unknown_layout_are_not_passed_over(tmp_path: Path, document: Any) -> None:
     assert "figures" in look(tmp_path, "report.json", json.dumps(document).encode()).detail
-    image = {"image": FIGURES}  # pixels are normalized too
-    assert (
-        look(tmp_path, "preprocessor_config.json", json.dumps(image).encode()).detail
-        == "no statistics in it, but 'image'"
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"image": FIGURES},  # pixels are normalized too
+        {"image_mean": [0.5], "image_std": [0.5]},
+        {"observation.state": FIGURES},
+        {"qpos_mean": [0.5], "qpos_std": [0.5]},
+        {"latency": {"mean": 3.5, "std": 0.1}},
+    ],
+)
+def test_figures_of_something_else_are_none(tmp_path: Path, document: Any) -> None:
+    first = next(iter(document))
+    assert look(tmp_path, "report.json", json.dumps(document).encode()).detail.startswith(
+        f"no statistics in it, but {first!r}"
     )
 
 

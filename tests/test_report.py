@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from execspec_fast.auditing import siblings
 from execspec_fast.auditing.audit import audit
 from execspec_fast.cli.paper import Paper, columns, escape
 from execspec_fast.cli.report import ROWS, as_json, as_text
+from execspec_fast.errors import Finding
 from registry import action, openvla
 
 PAPER = Paper(100)
@@ -74,6 +77,7 @@ def test_a_controller_says_how_far_the_intended_key_moves(tmp_path):
     seen = text(tmp_path, Paper(200))
     assert f"PASS  arm  a#goal: no plausible wrong key\n      {moves}" in seen
     assert seen.count(moves) == 1
+    assert "assumes" not in seen
     assert "Motion: of the intended key, over actions: published quantiles" in seen
 
 
@@ -133,6 +137,22 @@ def test_ascii_paper(tmp_path):
     assert text(tmp_path, Paper(100, plain=True)).isascii()
 
 
+def test_long_keys_are_cut_in_text_and_whole_in_json(tmp_path):
+    """Also those of findings, of deployments, and with spaces and letters that are printed as escapes."""
+    keys = ["k" * 500, "goal " + "й" * 500 + " end", "word " * 100]
+    openvla(tmp_path / "a", {key: action(1 + n, std=[900.0] * 7) for n, key in enumerate(keys)})
+    (tmp_path / "execspec.toml").write_text(
+        f'[[deployment]]\nname = "arm"\ncheckpoint = "a"\nkey = {json.dumps(keys[0])}\n'
+        f'[[deployment]]\nname = "lost"\ncheckpoint = "a"\nkey = "{"x" * 500}"\n'
+    )
+    seen = " ".join(text(tmp_path, Paper(200), everything=True).split())
+    for run in ("k" * 80, "й" * 80, "\\u0439" * 40, "word " * 20, "x" * 80):
+        assert run not in seen
+    assert "k" * 39 + "…" + "k" * 39 in seen
+    document = as_json(audit(tmp_path, cache=False).to_dict())
+    assert all(json.dumps(key)[1:-1] in document for key in keys)
+
+
 def test_names_do_no_harm(tmp_path):
     """Terminal control codes, line feeds and text that turns direction, in keys."""
     hostile = "goal\x1b[2J\x1b]0;owned\x07\nPASS: no findings\u202e"
@@ -150,6 +170,15 @@ def test_names_do_no_harm(tmp_path):
 def test_escape_keeps_what_prints():
     assert escape("libero_goal 东西 é") == "libero_goal 东西 é"
     assert escape("a\x1b\n\u202e") == "a\\x1b\\n\\u202e"
+
+
+def test_no_number_of_a_report_is_beyond_json(tmp_path):
+    """`to_dict` itself: null for what is infinite, in evidence too; the message says it in words."""
+    openvla(tmp_path / "a", {"goal": action()})
+    finding = Finding("X", "note", "a", "", "inf", {"x": [np.inf, {"y": float("nan")}]})
+    told = replace(audit(tmp_path, cache=False), general=(finding,)).to_dict()
+    assert json.loads(json.dumps(told, allow_nan=False)) == told
+    assert told["findings"][0]["evidence"] == {"x": [None, {"y": None}]}
 
 
 def test_json_is_strict_and_stable(tmp_path):

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 from execspec_fast.actions import Actions
 from execspec_fast.auditing import siblings
 from execspec_fast.auditing.question import Question
 from execspec_fast.auditing.siblings import plausible, rank
-from execspec_fast.auditing.units import ACTION_UNITS, Units
 from execspec_fast.controllers import Controller
 from execspec_fast.conventions import Conventions, declared, inferred
 from execspec_fast.drift import drift
-from execspec_fast.formats.controller_files import load_controller
 from execspec_fast.sample import ActionSample
 from execspec_fast.spec import ExecSpec
 from execspec_fast.stats import NormStats
@@ -99,31 +95,6 @@ def test_a_checkpoint_with_one_key_has_no_siblings():
     assert (found.nearest, found.worst, found.plausible) == (None, None, 0)
 
 
-def test_action_units_without_a_controller():
-    units = Units.of(np.ones(2), None, 20.0)
-    assert units.read(np.array([1.0, 3.0]), [0, 1]) == {ACTION_UNITS: 2.0}
-
-
-@pytest.mark.parametrize("rate", [None, 20.0])
-def test_a_controller_makes_millimetres_and_degrees(rate):
-    units = Units.of(np.ones(7), osc(), rate)
-    read = units.read(np.array([0.1, 0.2, 0.3, 0.1, 0.1, 0.1, 9.0]), range(6))
-    per, times = ("/s", rate) if rate else ("", 1.0)
-    assert read == pytest.approx({f"mm{per}": 10.0 * times, f"deg{per}": math.degrees(0.05) * times})
-
-
-def test_an_absolute_target_is_no_speed():
-    ends = {name: np.full(6, np.inf if name.endswith("max") else -np.inf) for name in OSC if "put_" in name}
-    absolute = osc(delta=declared(False, "test"), **ends)
-    assert Units.of(np.full(7, 0.5), absolute, 20.0).read(np.ones(7), [0]) == {"mm": 1000.0}
-
-
-@pytest.mark.parametrize("reach", [np.ones(5), np.ones(9), np.full(7, 60.0)])
-def test_a_controller_that_cannot_be_meant_leaves_action_units(reach):
-    """Another width, or an action in degrees for a controller that clips its input at 1."""
-    assert set(Units.of(reach, osc()).names) == {ACTION_UNITS}
-
-
 def test_the_sample_is_the_given_actions_where_they_fit():
     question = Question(actions=Actions(np.zeros((5, 2)), (5,), "demos.npz"))
     assert question.sample(spec("a", [-1, -1], [1, 1])).count == 5
@@ -134,8 +105,3 @@ def test_figures_that_make_no_distribution_leave_a_uniform_one():
     stats = NormStats({"q01": np.array([-1.0]), "q99": np.array([1.0]), "q50": np.array([5.0])})
     odd = ExecSpec("ckpt", "a", "openvla", inferred("openvla", "test"), stats)
     assert Question().sample(odd).description.startswith("uniform")
-
-
-def test_real_controller(shared_registry):
-    controller = load_controller(shared_registry / "controllers" / "robosuite-v1.4" / "osc_pose.json")
-    assert Units.of(np.ones(7), controller).read(np.ones(7), [0]) == pytest.approx({"mm": 50.0})

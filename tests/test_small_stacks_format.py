@@ -13,7 +13,7 @@ import pytest
 from execspec_fast.formats import small_stacks, tensor_stats
 from execspec_fast.formats.published import Checkpoint
 from execspec_fast.formats.tree import Tree
-from execspec_fast.registry import load_spec
+from execspec_fast.registry import load_spec, open_registry
 from safetensors.numpy import save_file
 
 U = np.array([[1.0, -0.5], [0.25, 2.0]])
@@ -57,14 +57,39 @@ def test_the_other_head_is_an_alternative(tmp_path: Path) -> None:
     assert load_spec(tmp_path, profile="act").unnormalize(U) == pytest.approx(U * STD + MEAN)
 
 
-def test_rdt_is_said_to_do_nothing(tmp_path: Path) -> None:
-    figures = {f"state_{name}": [0.0, 1.0] for name in ("mean", "std", "min", "max")}
-    found = read(write(tmp_path, {"a": {"dataset_name": "kuka", **figures}, "jaco": figures}, "dataset_stat.json"))
+def test_dexvla_copies_its_pickle_to_norm_stats(tmp_path: Path) -> None:
+    extra = {"example_qpos": [[0.0, 0.0]], "episode_lens": [13, 11]}
+    spec = load_spec(write(tmp_path, ACT | BOUNDS | extra, "norm_stats.json"))
+    assert (spec.key, spec.profile, spec.alternatives) == ("action", "tinyvla", ("act",))
+
+
+def test_wall_x_writes_openpi_s_file_with_names_of_its_own(tmp_path: Path) -> None:
+    group = {"mean": MEAN.tolist(), "std": STD.tolist(), "q01": LOW.tolist(), "q99": HIGH.tolist()}
+    write(tmp_path, {"norm_stats": {"action": group, "observation.state": group}}, "norm_stats.json")
+    (spec,) = open_registry(tmp_path).specs
+    assert (spec.ecosystem, spec.key, spec.profile) == ("wall-x", "action", "wall-x-q99")
+    assert spec.unnormalize(U) == pytest.approx((U + 1) / 2 * (HIGH - LOW) + LOW, rel=1e-15)
+
+
+@pytest.mark.parametrize(("config", "codes"), [({"norm": False}, ["K3"]), ({"norm": True}, []), ({}, [])])
+def test_go1_un_normalizes_where_its_configuration_says_so(tmp_path: Path, config: Any, codes: list[str]) -> None:
+    write(tmp_path, config, "config.json")
+    found = read(write(tmp_path, {"state": {}, "action": {"mean": [0.0], "std": [1.0]}}, "data_stats.json"))
+    assert found
+    assert [finding.code for finding in found.findings] == codes
+
+
+def test_rdt_is_said_to_do_nothing_and_its_client_to_scale_the_grippers(tmp_path: Path) -> None:
+    figures = {f"state_{name}": [0.0] * 128 for name in ("mean", "std", "min", "max")}
+    write(tmp_path, {"a": {"dataset_name": "kuka", **figures}, "jaco": figures}, "dataset_stat.json")
+    found = read(tmp_path)
     assert found
     assert [key.key for key in found.keys] == ["kuka", "jaco"]
-    (finding,) = found.findings
-    assert finding.code == "K3"
-    assert "11.8997" in finding.message
+    assert [finding.code for finding in found.findings] == ["T1", "K3"]
+    agilex = load_spec(tmp_path, key="kuka", profile="rdt-agilex")
+    assert agilex.gripper == (10, 60)
+    a = agilex.unnormalize(np.ones(128))
+    assert (a[10], a[60], np.delete(a, [10, 60]).tolist()) == (13.9231, 11.8997, [1.0] * 126)
 
 
 @pytest.mark.parametrize("document", [{}, [], {"action_mean": [0.0]}, {"action": {"mean": [0.0], "std": [1.0]}}, 3])
@@ -128,6 +153,26 @@ def test_a_normalizer_of_no_dict_is_the_action_s(tmp_path: Path) -> None:
         tmp_path / "m.safetensors",
     )
     assert load_spec(tmp_path).key == "action"
+
+
+def test_a_normalizer_saved_alone_that_does_nothing_is_told(tmp_path: Path) -> None:
+    """Diffusion Policy's is the identity for robomimic's relative actions."""
+    tensors = {"scale": np.ones(2, F32), "offset": np.zeros(2, F32), "input_stats.min": np.array([-0.5, -1.0], F32)}
+    save_file({f"params_dict.action.{name}": values for name, values in tensors.items()}, tmp_path / "m.safetensors")
+    found = read(tmp_path)
+    assert found
+    assert [(finding.code, finding.evidence["channels"]) for finding in found.findings] == [("K3", [0, 1])]
+    tensors["scale"] = np.array([1.0, 2.0], F32)  # the gripper and a rotation may well be left as they are
+    save_file({f"params_dict.action.{name}": values for name, values in tensors.items()}, tmp_path / "m.safetensors")
+    assert (found := read(tmp_path))
+    assert not found.findings
+
+
+def test_wall_x_s_channels_without_statistics_are_told(tmp_path: Path) -> None:
+    tensors = {"min": np.array([0.7, 0.0], F32), "delta": np.array([1.0, 1.0], F32)}
+    save_file({f"normalizer_action.{name}.x2": values for name, values in tensors.items()}, tmp_path / "m.safetensors")
+    assert (found := read(tmp_path))
+    assert [(finding.code, finding.evidence["channels"]) for finding in found.findings] == [("S2", [1])]
 
 
 def test_a_scale_of_zero_is_refused_with_its_channel(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from ecosystems import WIDTH
 from exact import same_bits
 from execspec_fast import reference
 from execspec_fast.conventions import UNKNOWN, Conventions, declared, inferred
@@ -40,7 +41,7 @@ def spec(profile: str | None = None, **fields: object) -> ExecSpec:
 @settings(max_examples=15)
 @given(data=st.data())
 def test_dtype_in_is_dtype_out_and_native_is_the_ecosystem_s(name: str, data: st.DataObject) -> None:
-    s = data.draw(stats(None if PROFILES[name].binary is None else 7))
+    s = data.draw(stats(WIDTH.get(name)))
     one = ExecSpec("a", "k", "e", declared(name, "here"), s)
     for dtype in ("float32", "float64"):
         u = data.draw(samples(s.dim, dtype=dtype))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from datetime import timedelta
@@ -17,7 +18,11 @@ from execspec_fast.certificates import wire
 from execspec_fast.certificates.certificate import Certificate, certify, siblings_of
 from execspec_fast.certificates.verification import NOT_COMPARED, PLACES
 from execspec_fast.certificates.wire import VerifyCode
+from execspec_fast.controller import GIVEN, at_rate
+from execspec_fast.controllers import CONTROLLERS
 from registry import action, openvla
+
+FILE = ("controller", "sha256")
 
 
 @pytest.fixture
@@ -25,10 +30,21 @@ def checkpoint(tmp_path: Path) -> Path:
     return certificates.checkpoint(tmp_path)
 
 
-def test_every_field_counts_even_where_the_digest_is_made_anew(checkpoint):
-    certificate, *specs = pair(checkpoint, limits=(-1.0, 1.0))
+@pytest.mark.parametrize(
+    ("options", "parts", "least"),
+    [
+        ({"limits": (-1.0, 1.0)}, None, 150),
+        ({"controller": "libero"}, {"controller", "deployment", "motion", "unit", "read"}, 100),
+    ],
+    ids=["limits", "controller"],
+)
+def test_every_field_counts_even_where_the_digest_is_made_anew(checkpoint, options, parts, least):
+    """On a controller, those fields that are not there without one."""
+    certificate, *specs = pair(checkpoint, **options)
     seen = 0
     for path, value in leaves(certificate.contents):
+        if parts and (parts.isdisjoint(path) or path[:4] == ("comparisons", 0, "deployment", "agreement")):
+            continue
         if path[0] in NOT_COMPARED or (path[-1] in PLACES and path[-2] in ("intended", "executed")):
             continue
         contents = json.loads(json.dumps(certificate.contents))
@@ -41,10 +57,11 @@ def test_every_field_counts_even_where_the_digest_is_made_anew(checkpoint):
         found = check(wire.encode(contents), *specs)
         pointer = "".join(f"/{step}" for step in path)
         assert found.code in (VerifyCode.DIFFERS, VerifyCode.UNREADABLE, VerifyCode.MISSING), pointer
-        if path[0] not in ("policy", "limits", "against", "sample"):  # those are asked again, and answer otherwise
-            assert found.code == VerifyCode.UNREADABLE or pointer in {d.pointer for d in found.differences}, pointer
         seen += 1
-    assert seen > 150
+        asked = path[0] in ("policy", "limits", "against", "sample") or path in (("controller", "name"), FILE)
+        if not asked:  # else it is taken from there again, and the answer is another one
+            assert found.code == VerifyCode.UNREADABLE or pointer in {d.pointer for d in found.differences}, pointer
+    assert seen > least
 
 
 def test_every_byte_of_a_source_counts(tmp_path):
@@ -81,6 +98,48 @@ def test_a_difference_says_by_how_much(checkpoint):
     assert "by 0.499 (33.3 %)" in str(by)
     assert check(certificate, wide, goal).code == VerifyCode.DIFFERS
     assert check(certificate, replace(goal, path="/elsewhere"), wide).ok
+
+
+def test_a_controller_of_the_table_is_taken_again_by_its_name(checkpoint):
+    certificate, *specs = pair(checkpoint, controller="libero")
+    assert check(certificate, *specs).ok
+    assert check(certificate, *specs, controller="libero").ok
+    other = check(certificate, *specs, controller="robosuite-1.4-osc_pose")
+    assert other.code == VerifyCode.DIFFERS
+    assert other.differences[0].pointer.startswith("/controller/")  # it explains the rest
+    assert "/comparisons/0/deployment/client" in {d.pointer for d in other.differences}
+    slow = certify(*specs, now=NOW, controller=at_rate(CONTROLLERS["libero"], 8.0, GIVEN))
+    assert check(slow, *specs).ok
+    assert {d.pointer for d in check(slow, *specs, controller="libero").differences} >= {"/controller/rate/value"}
+    plain, *_ = pair(checkpoint)
+    refused = check(plain, *specs, controller="libero")
+    assert (refused.code, "certify anew with libero" in refused.message) == (VerifyCode.MISSING, True)
+
+
+def test_a_controller_s_file_is_asked_for_again_and_every_digit_of_it_counts(checkpoint, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    limits = {
+        "input_max": 1,
+        "input_min": -1,
+        "output_max": [0.05] * 3 + [0.5] * 3,
+        "output_min": [-0.05] * 3 + [-0.5] * 3,
+    }
+    osc = {"type": "OSC_POSE", **limits, "control_delta": True}
+    file = tmp_path / "osc.json"
+    file.write_text(json.dumps(osc))
+    certificate, *specs = pair(checkpoint, controller=file)
+    stated = certificate.contents["controller"]
+    assert stated["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
+    missing = check(certificate, *specs)
+    assert (missing.code, stated["sha256"] in missing.message) == (VerifyCode.MISSING, True)
+    assert check(certificate, *specs, controller=file).ok
+    file.write_text(json.dumps(osc, indent=1))
+    assert [d.pointer for d in check(certificate, *specs, controller=file).differences] == ["/controller/sha256"]
+    file.write_text(json.dumps({**osc, "output_max": [0.05] * 2 + [0.051] + [0.5] * 3}))
+    found = {d.pointer for d in check(certificate, *specs, controller=file).differences}
+    assert {"/controller/output_max/2", "/comparisons/0/channels/2/mean_abs"} <= found
+    file.unlink()
+    assert check(certificate, *specs, controller=file).code == VerifyCode.MISSING
 
 
 def test_a_lost_or_new_sibling_is_named(checkpoint):

@@ -5,6 +5,7 @@
 
 #include "check.hpp"
 #include "execspec/drift.hpp"
+#include "execspec/laws.hpp"
 
 using execspec::Affine;
 using execspec::dd;

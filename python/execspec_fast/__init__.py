@@ -16,13 +16,14 @@ except ImportError as error:
     error.add_note("execspec_fast's compiled core is not here or does not load: install the package, `pip install .`")
     raise
 
+from .classes import EquivalenceClasses as EquivalenceClasses
+from .classes import equivalence_classes as equivalence_classes
 from .controllers import Controller as Controller
 from .conventions import Conventions as Conventions
 from .conventions import Fact as Fact
 from .domain import Domain as Domain
 from .drift import Drift as Drift
 from .drift import drift as drift
-from .drift import drift_matrix as drift_matrix
 from .errors import AmbiguousKeyError as AmbiguousKeyError
 from .errors import DTypeError as DTypeError
 from .errors import ExecSpecError as ExecSpecError
@@ -37,12 +38,22 @@ from .errors import TargetNotFoundError as TargetNotFoundError
 from .errors import UnknownKeyError as UnknownKeyError
 from .errors import UnknownProfileError as UnknownProfileError
 from .errors import UnsafePathError as UnsafePathError
+from .errors import UnsupportedIsaError as UnsupportedIsaError
+from .l2 import L2Bounds as L2Bounds
+from .l2 import mean_l2_bounds as mean_l2_bounds
+from .matrix import drift_block as drift_block
+from .matrix import drift_matrix as drift_matrix
 from .mismatch import Mismatch as Mismatch
 from .mismatch import mismatch as mismatch
 from .profile import Profile as Profile
 from .profiles import PROFILES as PROFILES
 from .sample import ActionSample as ActionSample
+from .shards import drift_over as drift_over
+from .shards import drift_union as drift_union
 from .stats import NormStats as NormStats
+from .survey import Survey as Survey
+from .survey import survey as survey
+from .tiles import drift_tiles as drift_tiles
 from .unnormalizer import Unnormalizer as Unnormalizer
 
 if TYPE_CHECKING:
@@ -103,12 +114,14 @@ __all__ = [
     "Domain",
     "Drift",
     "DriftBounds",
+    "EquivalenceClasses",
     "ExecSpec",
     "ExecSpecError",
     "ExitCode",
     "Fact",
     "Finding",
     "FormatError",
+    "L2Bounds",
     "Mismatch",
     "MissingDependencyError",
     "MissingStatsError",
@@ -119,24 +132,33 @@ __all__ = [
     "Registry",
     "ShapeMismatchError",
     "StatsError",
+    "Survey",
     "TargetNotFoundError",
     "UnknownKeyError",
     "UnknownProfileError",
     "Unnormalizer",
     "UnsafePathError",
+    "UnsupportedIsaError",
     "Verification",
     "VerifyCode",
     "__version__",
     "audit",
     "certify",
     "drift",
+    "drift_block",
     "drift_bounds",
     "drift_matrix",
+    "drift_over",
+    "drift_tiles",
+    "drift_union",
+    "equivalence_classes",
     "load_actions",
     "load_controller",
     "load_spec",
+    "mean_l2_bounds",
     "mismatch",
     "open_registry",
+    "survey",
     "verify",
 ]
 

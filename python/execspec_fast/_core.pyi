@@ -5,6 +5,10 @@ import numpy.typing as npt
 
 __version__: str
 
+def isa_active() -> str: ...
+def isa_available() -> tuple[str, ...]: ...
+def isa_use(name: str) -> None: ...
+
 class Unnormalizer:
     def __init__(
         self, table: npt.NDArray[np.void], lo: float, hi: float, points: list[float], gripper: list[int]
@@ -36,19 +40,62 @@ def mismatch(
     intended: Unnormalizer, executed: Unnormalizer
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]: ...
 def separable(
-    intended: Unnormalizer, executed: Unnormalizer, sample: ActionSample, metric: str
-) -> npt.NDArray[np.float64]: ...
-def separable_matrix(
-    specs: list[Unnormalizer], samples: list[ActionSample], metric: str, threads: int | None
-) -> npt.NDArray[np.float64]: ...
+    out: npt.NDArray[np.float64],
+    intended: list[Unnormalizer],
+    executed: list[Unnormalizer],
+    samples: list[ActionSample],
+    metric: str,
+    parameter: float,
+    threads: int | None,
+) -> None: ...
+def mean(
+    out: npt.NDArray[np.float64],
+    intended: list[Unnormalizer],
+    executed: list[Unnormalizer],
+    samples: list[ActionSample],
+    excluded: list[list[int]],
+    threads: int | None,
+) -> None: ...
+def joint(
+    out: npt.NDArray[np.float64],
+    intended: list[Unnormalizer],
+    executed: list[Unnormalizer],
+    samples: list[ActionSample],
+    excluded: list[list[int]],
+    metric: str,
+    parameter: float,
+    threads: int | None,
+) -> None: ...
+def joint_pairs(
+    out: npt.NDArray[np.float64],
+    specs: list[Unnormalizer],
+    i: npt.NDArray[np.intp],
+    j: npt.NDArray[np.intp],
+    sample: ActionSample,
+    excluded: list[int],
+    metric: str,
+    parameter: float,
+    threads: int | None,
+) -> None: ...
+def joint_pair(
+    intended: Unnormalizer,
+    executed: Unnormalizer,
+    sample: ActionSample,
+    channels: list[int],
+    metric: str,
+    parameter: float,
+) -> float: ...
+def mean_l2_bounds(
+    lower: npt.NDArray[np.float64],
+    upper: npt.NDArray[np.float64],
+    specs: list[Unnormalizer],
+    sample: ActionSample,
+    channels: list[int],
+    count: int,
+    threads: int | None,
+) -> int: ...
 def outside(
     unnormalizer: Unnormalizer, sample: ActionSample, lo: list[float], hi: list[float]
-) -> npt.NDArray[np.float64]: ...
-def mean_l2(
-    intended: Unnormalizer, executed: Unnormalizer, sample: ActionSample, channels: tuple[int, ...] | list[int]
-) -> float: ...
-def mean_l2_matrix(
-    specs: list[Unnormalizer], samples: list[ActionSample], excluded: list[list[int]], threads: int | None
 ) -> npt.NDArray[np.float64]: ...
 def geodesic(
     rotations: npt.ArrayLike, read_as: str, instead_of: str, threads: int | None

@@ -12,22 +12,19 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from .controller import Controller
 from .conventions import UNKNOWN, Conventions, Fact, declared, inferred
-from .deployment import Deployment, rotations
+from .deployment import BEYOND, Deployment, crossed_gripper
 from .errors import Finding, Severity, ShapeMismatchError
+from .inference import infer_gripper, infer_representation
+from .motion import rotations
 from .rotation import READINGS, Misreading
 from .sample import ActionSample
 from .spec import ExecSpec
-from .stats import FloatArray
 
-IndexArray = npt.NDArray[np.intp]
 Outcome = Literal["agree", "differ", "unknown", "absent"]
 
-BEYOND = 10.0
-"""A range this many times larger, or smaller, than the controller's input range is in another unit."""
 DEGREES = 180 / math.pi
 RATE_TOLERANCE = 0.01
 
@@ -36,7 +33,7 @@ FIXES = {
     "C2": "Convert the rotation before it is sent; no scale per channel can.",
     "C3": "Reorder the quaternion before it is sent.",
     "C4": "Express the action in the controller's axes before it is sent, or configure its reference frame.",
-    "C5": "Add the client ops that the policy's own rollout script runs on the gripper.",
+    "C5": "Add the client ops of the policy's own rollout script, or name the controller whose gripper this is.",
     "C6": "Name the key whose action this controller takes, or convert the unit before it is sent.",
     "C7": "Send the channels in the controller's order, by name.",
     "C8": "Run the controller at the rate of the training data.",
@@ -132,35 +129,6 @@ def findings(rows: Sequence[Agreement], target: str) -> Iterator[Finding]:
         )
 
 
-def infer_representation(spec: ExecSpec, arm: Sequence[int]) -> Fact[str]:
-    """`absolute` or `delta`, by where the figures put `u` = -1 and 1 on the arm channels.
-
-    Absolute: on some channel both have one sign; a step that is never zero could not stop. Delta: on every channel
-    zero lies in the middle half of them, as for a step that goes either way.
-    """
-    low, high = np.sort(_ends(spec)[:, list(arm)], axis=0)
-    if not arm or not np.isfinite([low, high]).all():
-        return UNKNOWN
-    never = np.flatnonzero((low > 0) | (high < 0))
-    if never.size:
-        d = int(never[0])
-        return inferred("absolute", f"channel {arm[d]} is never zero, from {low[d]:.4g} to {high[d]:.4g}")
-    if (np.abs(low + high) <= (high - low) / 2).all() and (high > low).all():
-        return inferred("delta", "zero lies in the middle half of every arm channel's range")
-    return UNKNOWN
-
-
-def infer_gripper(spec: ExecSpec) -> Fact[tuple[float, float]]:
-    """What a policy emits for an open and a closed gripper: 1 and 0, where a mask passes the gripper through.
-
-    Open-X pipelines write 1 for open and 0 for closed, and leave the gripper alone unmasked.
-    """
-    mask, grippers = spec.stats.mask, spec.conventions.gripper.value
-    if mask is None or not grippers or mask[list(grippers)].any():
-        return UNKNOWN
-    return inferred((1.0, 0.0), "the gripper is unmasked, and Open-X pipelines write 1 for open, 0 for closed")
-
-
 def _representation(spec: ExecSpec, controller: Controller, deployment: Deployment | None) -> Agreement:
     takes: Fact[str] = UNKNOWN
     if controller.delta.value is not None and controller.unit[0] in ("m", "rad"):
@@ -169,8 +137,7 @@ def _representation(spec: ExecSpec, controller: Controller, deployment: Deployme
         takes = Fact(value, controller.delta.status, controller.delta.why)
     own = spec.conventions.representation
     if own.status == "unknown" and deployment is not None:
-        arm = [d for d in range(spec.dim) if d not in deployment.grippers]
-        own = infer_representation(spec, arm)
+        own = infer_representation(spec, deployment.arm)
     if own.status == "inferred" and {own.value, takes.value} == {"delta", "relative"}:
         return Agreement("C1", "representation", own, takes, "unknown")  # figures cannot tell these two apart
     return _equal("C1", "representation", own, takes)
@@ -206,6 +173,9 @@ def _gripper(spec: ExecSpec, controller: Controller, deployment: Deployment | No
     own = infer_gripper(spec)
     gripper = reading.value
     takes = UNKNOWN if gripper is None else Fact((gripper.open, gripper.closed), reading.status, reading.why)
+    if deployment is not None and (crossed := crossed_gripper(deployment)):
+        own_channels, channels = spec.conventions.gripper, declared(deployment.grippers, controller.source)
+        return _differ("C5", name, own_channels, channels, crossed)
     if deployment is not None and not deployment.grippers:
         return _absent("C5", name)
     if deployment is None or own.value is None or gripper is None:
@@ -225,27 +195,23 @@ def _units(spec: ExecSpec, controller: Controller, deployment: Deployment | None
     own = spec.conventions.units
     if deployment is None:
         return Agreement("C6", "units", own, UNKNOWN, "unknown")
-    arm = np.array([d for d in range(spec.dim) if d not in deployment.grippers], np.intp)
     native = bool((controller.scale == 1).all())  # then what goes in is in the unit of what comes out
     takes: Fact[Any] = inferred(deployment.units[: spec.stats.dim], "it does not scale") if native else UNKNOWN
     if own.value is not None and takes.value is not None:
         both = list(zip(own.value, takes.value, strict=True))
-        wrong = [d for d in arm % spec.stats.dim if both[d][0] != both[d][1]]
+        wrong = [d for d in deployment.arm if d < spec.stats.dim and both[d][0] != both[d][1]]
         if wrong:
             said, taken = both[wrong[0]]
             return _differ("C6", "units", own, takes, f"channel {wrong[0]} is in {said}, the controller takes {taken}")
         return Agreement("C6", "units", own, takes, "agree")
-    return _ranges(spec, controller, arm, own, takes)
+    return _ranges(deployment, own, takes)
 
 
-def _ranges(spec: ExecSpec, controller: Controller, arm: np.ndarray, own: Fact[Any], takes: Fact[Any]) -> Agreement:
+def _ranges(deployment: Deployment, own: Fact[Any], takes: Fact[Any]) -> Agreement:
     """Units by size: how far the figures reach, against how far the controller's input goes."""
-    limit = np.maximum(np.abs(controller.input_min), np.abs(controller.input_max))
-    if not controller.scales and controller.delta.value is False and controller.unit[0] == "rad":
-        limit = np.full(limit.size, math.pi)  # a joint turns half a circle, more or less
-    limits = np.tile(controller.spread(limit, math.inf, spec.stats.dim), spec.steps or 1)[arm]
-    reach = np.abs(_ends(spec)).max(axis=0)[arm]
-    if not arm.size or not np.isfinite([reach, limits]).all():
+    controller, arm = deployment.controller, list(deployment.arm)
+    reach, limits = deployment.reach[arm], deployment.limits[arm]
+    if not arm or not np.isfinite([reach, limits]).all():
         return Agreement("C6", "units", own, takes, "unknown")
     ratio = reach / limits
     evidence = {"ratio": [float(x) for x in ratio]}
@@ -257,9 +223,9 @@ def _ranges(spec: ExecSpec, controller: Controller, arm: np.ndarray, own: Fact[A
         if controller.unit[0] == "rad" and DEGREES / 5 < ratio[d] < DEGREES * 5:
             words += f"; degrees sent for radians are {DEGREES:.1f} times too large"
         return _differ("C6", "units", seen, taken, words, evidence)
-    units = np.array([*controller.unit, ""])[controller.layout(spec.stats.dim)]
+    units = np.array([*controller.unit, ""])[controller.layout(deployment.width)]
     for unit in dict.fromkeys(controller.unit):
-        same = ratio[np.tile(units, spec.steps or 1)[arm] == unit]
+        same = ratio[np.tile(units, deployment.steps)[arm] == unit]
         if same.max() < 1 / BEYOND:
             words = f"no channel in {unit} uses more than {100 * same.max():.2g} % of its input range"
             return _differ("C6", "units", seen, taken, words, evidence)
@@ -281,16 +247,9 @@ def _width(spec: ExecSpec, controller: Controller, misfit: str) -> Agreement:
     own, other = declared(spec.stats.dim, "the figures"), declared(takes, controller.source)
     if not misfit:
         return Agreement("C9", "width", own, other, "agree")
-    low, high = _ends(spec)
-    moving = np.flatnonzero(low != high)
-    padding = spec.dim - 1 - int(moving[-1]) if moving.size else spec.dim
-    words = f"{misfit}; the last {padding} channels never move: padding" if padding else misfit
+    padding = int(spec.stats.padding.sum())
+    words = f"{misfit}; the last {padding} channels are padding" if padding else misfit
     return _differ("C9", "width", own, other, words, {"padding": padding})
-
-
-def _ends(spec: ExecSpec) -> FloatArray:
-    """`(2, D)`: what -1 and 1 are un-normalized to."""
-    return np.asarray(spec.map(np.array([[-1.0], [1.0]]) * np.ones(spec.dim)))
 
 
 def _is_quaternion(fact: Fact[str]) -> bool:

@@ -78,8 +78,12 @@ class DriftBounds:
     reason: tuple[str, ...]
 
 
-def drift_bounds(intended: Published, executed: Executable) -> DriftBounds:
+def drift_bounds(intended: Published, executed: Executable, meant: Executable | None = None) -> DriftBounds:
     """Bounds on the mean |delta| of every channel, from the figures of `intended` alone.
+
+    Args:
+        meant: what runs of `intended`, where more follows the un-normalizer that its figures belong to: a `Deployment`,
+            whose units the bounds then have.
 
     Raises:
         ShapeMismatchError: different D, or figures of another width than the map.
@@ -89,9 +93,10 @@ def drift_bounds(intended: Published, executed: Executable) -> DriftBounds:
         raise ShapeMismatchError(f"specs of {fi.dim} and {fj.dim} channels, figures of {stats.dim}")
     inverse = [_inverse(fi, d) for d in range(fi.dim)]
     law = _Law.of(stats, inverse)
-    lower, upper = _bounds(law, _Drift.of(fi, fj, law, inverse))
+    run = fi if meant is None else meant.map
+    lower, upper = _bounds(law, _Drift.of(run, fj, law, inverse))
     blind = _Law.unknown(inverse)
-    least, largest = _bounds(blind, _Drift.of(fi, fj, blind, inverse))
+    least, largest = _bounds(blind, _Drift.of(run, fj, blind, inverse))
     reason = []
     for d, found in enumerate(inverse):
         if found is None:

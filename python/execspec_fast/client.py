@@ -35,26 +35,42 @@ def simpler_widowx_gripper(dim: int, gripper: Sequence[int]) -> OpTable:
     return table(stage(dim, OpKind.STEP, 0.5, -1.0, -1.0, 1.0, where=_where(dim, gripper)))
 
 
-CLIENT_OPS: Mapping[str, Callable[[int, Sequence[int]], OpTable]] = {
-    "libero": libero_gripper,
-    "simpler-widowx": simpler_widowx_gripper,
+def nora_libero_gripper(dim: int, gripper: Sequence[int]) -> OpTable:
+    """As `libero_gripper`, with 0.5 closed: nora's script turns what is not below zero into 1.
+
+    Source: declare-lab/nora experiments/libero/run_libero_eval_nora.py, at its default model_family.
+    """
+    where = _where(dim, gripper)
+    return table(
+        stage(dim, OpKind.TO_ENDPOINT, 0.0, 1.0, where=where),
+        stage(dim, OpKind.STEP, 0.0, 1.0, 1.0, -1.0, where=where),
+    )
+
+
+CLIENT_OPS: Mapping[tuple[str, str], Callable[[int, Sequence[int]], OpTable]] = {
+    ("openvla", "libero"): libero_gripper,
+    ("openvla-oft", "libero"): libero_gripper,
+    ("nora", "libero"): nora_libero_gripper,
+    ("openvla", "simpler-widowx"): simpler_widowx_gripper,
+    ("openvla-oft", "simpler-widowx"): simpler_widowx_gripper,
 }
-"""By name of the controller that OpenVLA's and SimplerEnv's scripts run them for; for `widowx` they run none, and for
+"""By ecosystem, and name of the controller that its scripts run them for. For `widowx` OpenVLA's run none, and for
 `simpler-google` what they do depends on earlier actions."""
 
 
-def client_ops(controller: str, dim: int, gripper: Sequence[int]) -> OpTable | None:
+def client_ops(controller: str, dim: int, gripper: Sequence[int], ecosystem: str = "openvla") -> OpTable | None:
     """The ops for an Open-X policy, whose gripper is in `[0, 1]` with 1 open; None where the scripts run none.
 
     Args:
         controller: a name of `controllers.CONTROLLERS`.
         dim: channels of the action.
         gripper: its gripper channels.
+        ecosystem: whose scripts.
 
     Raises:
         ExecSpecError: the gripper's ops are needed, and no channel of the action is known to be one.
     """
-    make = CLIENT_OPS.get(controller)
+    make = CLIENT_OPS.get((ecosystem, controller))
     if make is None:
         return None
     if not gripper:

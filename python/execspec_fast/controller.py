@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from .conventions import UNKNOWN, Fact
-from .errors import ShapeMismatchError
+from .conventions import UNKNOWN, Fact, declared
+from .errors import ExecSpecError, ShapeMismatchError
 from .stats import FloatArray
+
+GIVEN = "the rate given"
+"""What says the rate of a controller, where it is an argument."""
 
 GripperReading = Literal["position", "speed", "switch"]
 
@@ -56,6 +59,7 @@ class Controller:
         unit: unit of every output channel, as many as the arrays are long.
         part: the body part it drives in a composite file (`arms/right`), else empty.
         source: where the ranges are written.
+        sha256: of the file it was read from; empty if it is one of the table.
         beyond: what happens to an input outside its range: `clip`, `project` (the vector is shortened) or `pass`.
         delta: whether an output is added to a state; False for a position, velocity or torque target.
         reference: that state: `achieved`, `last_target` or `chunk_start`.
@@ -75,6 +79,7 @@ class Controller:
     unit: tuple[str, ...]
     part: str = ""
     source: str = ""
+    sha256: str = ""
     beyond: Fact[str] = UNKNOWN
     delta: Fact[bool] = UNKNOWN
     reference: Fact[str] = UNKNOWN
@@ -105,6 +110,11 @@ class Controller:
         if not self.scales:
             return np.zeros_like(self.input_min)
         return np.asarray((self.output_min + self.output_max - self.scale * (self.input_min + self.input_max)) / 2)
+
+    @property
+    def unscaled(self) -> Controller:
+        """The same controller told in its own input units: what it takes of an action, and nothing of its scale."""
+        return replace(self, output_min=self.input_min, output_max=self.input_max)
 
     def layout(self, dim: int) -> npt.NDArray[np.intp]:
         """Which of its own channels each channel of an action `(dim,)` is; -1 for a gripper.
@@ -144,6 +154,31 @@ class Controller:
     def to_dict(self) -> dict[str, Any]:
         """JSON-serializable; None for a limit that is not there."""
         return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
+
+    @property
+    def meaning(self) -> dict[str, Any]:
+        """What it does, and not how that is known: `to_dict` without name, places and remarks, of facts the values."""
+        places = ("name", "part", "source", "sha256", "remarks")
+        plain = {name: value for name, value in self.to_dict().items() if name not in places}
+        return {name: value["value"] if isinstance(value, dict) else value for name, value in plain.items()}
+
+
+def at_rate(controller: Controller | None, rate: float | None, where: str) -> Controller | None:
+    """The controller at `rate` Hz, which `where` says; as it is if nothing does.
+
+    Raises:
+        ExecSpecError: a rate without a controller, which would change nothing; or one that is not positive.
+    """
+    if rate is None:
+        return controller
+    if controller is None:
+        raise ExecSpecError(
+            f"{where}: {rate:g} Hz, and no controller that runs at it; name one, by file or name (--controller, "
+            "or controller in [[deployment]])"
+        )
+    if not 0 < rate < math.inf:
+        raise ExecSpecError(f"{where}: {rate:g} Hz is no rate; name actions per second")
+    return replace(controller, rate=declared(rate, where))
 
 
 def _plain(value: Any) -> Any:

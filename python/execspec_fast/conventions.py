@@ -126,7 +126,7 @@ def compare(intended: Conventions, executed: Conventions) -> tuple[tuple[str, ..
             if name in NOT_MAPS and statuses == {"declared"}:
                 conflicts.append(f"{pair}, and no per-channel map leads from one to the other")
             else:
-                assumes.append(f"{pair}; their numbers are compared as they are")
+                assumes.append(f"{pair}; their numbers are compared as they are, so that drift holds the difference")
         elif "inferred" in statuses:
             assumes.append(f"{name} {_words(a.value)} is inferred, not declared")
     if neither:

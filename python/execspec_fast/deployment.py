@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
-from . import _core, ops
+from . import ops
+from .client import client_ops
 from .controller import Controller, Gripper
 from .conventions import Conventions, Fact, declared
-from .drift import drift
+from .errors import ShapeMismatchError
+from .inference import ends, infer_gripper
 from .ops import OpKind, OpTable
-from .sample import ActionSample
+from .profiles import find_profile
 from .spec import ExecSpec
 from .stats import FloatArray
 from .unnormalizer import Unnormalizer
@@ -22,8 +24,9 @@ from .unnormalizer import Unnormalizer
 T = TypeVar("T")
 OPENING = "opening"
 """Unit of a gripper channel whose reading is known: 1 is open, -1 closed."""
-DRAWS = 10_000
-"""Rows drawn where a sample has none."""
+
+BEYOND = 10.0
+"""A range this many times larger, or smaller, than the controller's input range is in another unit."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,11 +45,29 @@ class Deployment:
     controller: Controller
 
     def __post_init__(self) -> None:
-        self.controller.layout(self._width)
+        self.controller.layout(self.width)
+
+    def running(self, other: ExecSpec) -> Deployment:
+        """The same client and controller with another spec, as when a wrong key is named.
+
+        Raises:
+            ShapeMismatchError: a spec of another width.
+        """
+        return replace(self, spec=replace(other, post=self.spec.post))
 
     @property
     def dim(self) -> int:
         return self.spec.dim
+
+    @property
+    def width(self) -> int:
+        """Channels of one time step."""
+        return self.spec.stats.dim
+
+    @property
+    def steps(self) -> int:
+        """Time steps that one action holds."""
+        return self.spec.steps or 1
 
     @cached_property
     def command(self) -> Unnormalizer:
@@ -64,22 +85,29 @@ class Deployment:
     def map(self) -> Unnormalizer:
         """From `u` to what the robot does per step, in `units`: the command, the input clip, the output scale.
 
-        For analysis: the ops are exact, and not literally those of the controller's code.
+        For analysis: the ops are exact, and not literally those of the controller's code. Its grippers are the
+        controller's, whatever the policy calls one.
         """
-        return self.command.then(self._controller_ops)
+        whole = self.command.then(self._controller_ops)
+        return Unnormalizer(whole.table(), domain=whole.domain, gripper=self.grippers)
 
     @property
     def units(self) -> tuple[str, ...]:
         """Unit of every channel of `map`; `opening` for a gripper whose reading is known."""
-        _, units = self.controller.units_of(self._width)
-        layout = self.controller.layout(self._width)
+        _, units = self.controller.units_of(self.width)
+        layout = self.controller.layout(self.width)
         known = self.controller.gripper.value is not None
-        return tuple(OPENING if k < 0 and known else unit for k, unit in zip(layout, units, strict=True)) * self._steps
+        return tuple(OPENING if k < 0 and known else unit for k, unit in zip(layout, units, strict=True)) * self.steps
 
     @property
     def grippers(self) -> tuple[int, ...]:
         """Channels that the controller takes for grippers."""
-        return tuple(int(d) for d in np.flatnonzero(np.tile(self.controller.layout(self._width) < 0, self._steps)))
+        return tuple(int(d) for d in np.flatnonzero(np.tile(self.controller.layout(self.width) < 0, self.steps)))
+
+    @property
+    def arm(self) -> tuple[int, ...]:
+        """All other channels."""
+        return tuple(d for d in range(self.dim) if d not in self.grippers)
 
     @property
     def rate(self) -> Fact[float]:
@@ -94,165 +122,105 @@ class Deployment:
             spec,
             rotation=_first(controller.rotation, spec.rotation),
             frame=_first(controller.frame, spec.frame),
-            units=declared(self.units[: self._width], controller.source),
+            gripper=declared(tuple(d for d in self.grippers if d < self.width), controller.source),
+            units=declared(self.units[: self.width], controller.source),
             rate=self.rate,
             controller=declared(controller.name, "deployed"),
         )
 
+    @property
+    def limits(self) -> FloatArray:
+        """`(D,)`: how far the input goes either way; inf where nothing limits it, and for grippers.
+
+        A joint that is told where to go, without a range, turns half a circle, more or less.
+        """
+        controller = self.controller
+        limit = np.maximum(np.abs(controller.input_min), np.abs(controller.input_max))
+        if not controller.scales and controller.delta.value is False and controller.unit[0] == "rad":
+            limit = np.full(limit.size, math.pi)
+        return np.tile(controller.spread(limit, math.inf, self.width), self.steps)
+
+    @property
+    def reach(self) -> FloatArray:
+        """`(D,)`: how far the policy's action goes at `u` = -1 or 1, either way."""
+        return np.asarray(np.abs(ends(self.spec)).max(axis=0))
+
     @cached_property
     def _controller_ops(self) -> OpTable:
-        return _physical(self.controller, self._width, self._steps)
-
-    @property
-    def _width(self) -> int:
-        return self.spec.stats.dim
-
-    @property
-    def _steps(self) -> int:
-        return self.spec.steps or 1
+        return _physical(self.controller, self.width, self.steps)
 
 
-@dataclass(frozen=True, eq=False)
-class Summary:
-    """What a deployment makes a robot do with a sample of actions.
+def scripted(spec: ExecSpec, controller: Controller) -> ExecSpec:
+    """`spec` with the client ops of the script that runs such policies on this controller, where one is known.
 
-    Attributes:
-        saturation: `(D,)`, share of the actions outside the controller's input range; NaN where the sample says
-            nothing, 0 where there is no range.
-        motion: `(D,)`, mean |a| in `units`: per step for a delta, of the target itself where it is none.
-        units: as `Deployment.units`.
-        saturated: the arm channel that is outside most often, None if none ever is.
-        translation: mean length of a step, m, as bounds; equal where the sample has joint rows. None where the
-            controller adds no metres to the robot's position.
-        rotation: mean |a| over the channels in rad per step, None where it adds no radians.
-        rate: steps per second, None if unknown.
-        sample: what the actions are.
-        assumes: what the figures leave out or take for granted, one sentence each.
+    A `post` that it has already stays.
     """
-
-    saturation: FloatArray
-    motion: FloatArray
-    units: tuple[str, ...]
-    saturated: int | None
-    translation: tuple[float, float] | None
-    rotation: float | None
-    rate: float | None
-    sample: str
-    assumes: tuple[str, ...]
-
-    def __str__(self) -> str:
-        """`channel 2 saturates 3.1 % of the time; moves 6 mm per step, 12 cm/s; …`"""
-        parts = ["never saturates"]
-        if self.saturated is not None:
-            parts = [f"channel {self.saturated} saturates {_percent(self.saturation[self.saturated])} of the time"]
-        if self.translation is not None:
-            parts.append(f"moves {_span(self.translation, 1000, 'mm')} per step")
-            if self.rate is not None:
-                parts[-1] += f", {_span(self.translation, 100 * self.rate, 'cm/s')}"
-        if self.rotation is not None:
-            degrees = math.degrees(self.rotation)
-            parts.append(f"turns {_two(degrees)} deg per step and {'axis' if self.translation else 'joint'}")
-            if self.rate is not None:
-                parts[-1] += f", {_two(degrees * self.rate)} deg/s"
-        return "; ".join(parts)
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-serializable, SI units per step; None for what is not known."""
-        return {
-            "text": str(self),
-            "saturation": [_number(x) for x in self.saturation],
-            "motion": [_number(x) for x in self.motion],
-            "units": list(self.units),
-            "translation": None if self.translation is None else list(self.translation),
-            "rotation": self.rotation,
-            "rate": self.rate,
-            "sample": self.sample,
-            "assumes": list(self.assumes),
-        }
+    if spec.post is not None or infer_gripper(spec).value is None:
+        return spec
+    ecosystem = find_profile(spec.profile).ecosystem
+    return replace(spec, post=client_ops(controller.name, spec.dim, spec.gripper or (), ecosystem))
 
 
-def saturation(deployment: Deployment, sample: ActionSample) -> FloatArray:
-    """`(D,)`: the share of the sample whose command lies outside the controller's input range, ends not counted.
-
-    Exact: the mass where the piecewise-affine command is beyond a limit. NaN on channels the sample excludes.
+def deploy(spec: ExecSpec, controller: Controller) -> Deployment:
+    """A spec on a controller, with the client ops of its script.
 
     Raises:
-        ShapeMismatchError: a sample of another width.
+        ShapeMismatchError: the controller does not take an action of that width.
     """
-    controller, width, steps = deployment.controller, deployment._width, deployment._steps
-    gripper = controller.gripper.value
-    ends = gripper.range if gripper else (-math.inf, math.inf)
-    low, high = (
-        np.tile(controller.spread(own, end, width), steps)
-        for own, end in zip((controller.input_min, controller.input_max), ends, strict=True)
-    )
-    share = _core.outside(deployment.command._core, sample._core, low.tolist(), high.tolist())
-    share[list(sample.excluded)] = np.nan
-    return share
+    return Deployment(scripted(spec, controller), controller)
 
 
-def summary(deployment: Deployment, sample: ActionSample) -> Summary:
-    """Saturation and motion of a deployment over a sample of normalized actions.
+def misfit(spec: ExecSpec, controller: Controller) -> str:
+    """Why a controller cannot be meant for an action; empty if it can.
 
-    Raises:
-        ShapeMismatchError: a sample of another width.
+    It cannot, if it takes another width, moves the policy's gripper as a joint, or is sent `BEYOND` times its range.
     """
-    units, delta = deployment.units, deployment.controller.delta.value
-    share = saturation(deployment, sample)
-    arm = [d for d in range(deployment.dim) if d not in deployment.grippers]
-    worst = max(arm, key=lambda d: (np.nan_to_num(share[d]), -d), default=None)
-    still = Unnormalizer(ops.stage(deployment.dim, OpKind.LINEAR, 0.0, 0.0))
-    metres, radians = ([d for d in arm if units[d] == unit and d not in sample.excluded] for unit in ("m", "rad"))
-    first = metres if deployment._steps == 1 else metres[: len(metres) // deployment._steps]
-    moved = drift(still, deployment, sample, channels=first)
-    return Summary(
-        saturation=share,
-        motion=moved.mean_abs,
-        units=units,
-        saturated=worst if worst is not None and share[worst] > 0 else None,
-        translation=moved.mean_l2_interval if first and delta else None,
-        rotation=float(moved.mean_abs[radians].mean()) if radians and delta else None,
-        rate=deployment.rate.value,
-        sample=sample.description,
-        assumes=tuple(_assumes(deployment, sample)),
-    )
+    try:
+        deployment = deploy(spec, controller)
+    except ShapeMismatchError as error:
+        return str(error)
+    if crossed := crossed_gripper(deployment):
+        return crossed
+    ratio = deployment.reach / deployment.limits
+    d = int(np.argmax(ratio))
+    if ratio[d] > BEYOND:
+        return f"channel {d} reaches {deployment.reach[d]:.4g}, {ratio[d]:.3g} times what {controller.name} takes"
+    return ""
 
 
-def rotations(deployment: Deployment, sample: ActionSample) -> tuple[FloatArray, str]:
-    """The rotations of a sample as three numbers in rad, `(N, 3)`, and what the rows are; no rows without a pose.
+def crossed_gripper(deployment: Deployment) -> str:
+    """A gripper of the policy that the controller takes for part of the arm, in words; empty if there is none."""
+    own = deployment.spec.conventions.gripper
+    wrong = [d for d in own.value or () if d not in deployment.grippers]
+    if not wrong:
+        return ""
+    name = deployment.controller.name
+    return f"channel {wrong[0]} is the policy's gripper ({own.status}: {own.why}), and part of the arm to {name}"
 
-    Where the sample gives one law per channel, independent draws from them.
+
+def fit(deployment: Deployment) -> Fact[str]:
+    """That an action is one of this controller's: as its units or channel names say, else inferred from its width."""
+    said, controller = deployment.spec.conventions, deployment.controller
+    if said.units.value == deployment.units[: deployment.width]:
+        return Fact(controller.name, said.units.status, said.units.why)
+    if said.names.value is not None and said.names.value == controller.names.value:
+        return Fact(controller.name, said.names.status, said.names.why)
+    return Fact(controller.name, "inferred", f"{deployment.width} channels fit, and no file says what they are")
+
+
+def doubt(deployment: Deployment) -> str:
+    """That joints are taken for joints on the strength of their number alone, in words; empty where more is known.
+
+    Of a pose the gripper channel, and the reach of the others, say something too.
     """
-    units = deployment.units
-    turning = [d for d, unit in enumerate(units) if unit == "rad"]
-    if "m" not in units or len(turning) % 3 or any(d in sample.excluded for d in turning):
-        return np.empty((0, 3)), sample.description
-    if not sample.joint:
-        sample = sample.independent(DRAWS)
-    rows = np.asarray(sample._core.rows)
-    return deployment.map(rows)[:, turning].reshape(-1, 3), sample.description
+    fits, controller = fit(deployment), deployment.controller
+    if "m" in controller.unit or fits.status == "declared":
+        return ""
+    return f"these are the joints of {controller.name} (inferred: {fits.why})"
 
 
 def _first(fact: Fact[T], otherwise: Fact[T]) -> Fact[T]:
     return otherwise if fact.status == "unknown" else fact
-
-
-def _assumes(deployment: Deployment, sample: ActionSample) -> list[str]:
-    controller = deployment.controller
-    found = [f"{remark.value} ({remark.why})" for remark in controller.remarks]
-    if controller.beyond.value == "project":
-        found.append("a command outside its range is shortened: motion is an upper bound there")
-    if controller.beyond.status == "unknown" and controller.scales:
-        found.append("what happens to a command outside its range is unknown: it is counted and passed on")
-    if controller.delta.value is not True:
-        what = "absolute" if controller.delta.value is False else "perhaps absolute"
-        found.append(f"actions are {what} targets: motion per step depends on the robot's state")
-    if controller.gripper.value is None and deployment.grippers:
-        found.append("how the controller reads the gripper is unknown: its command is compared as it is")
-    if deployment._steps > 1:
-        found.append(f"the length of a step is that of the first of {deployment._steps} in a chunk")
-    found += [f"channel {d} is left out: {why}" for d, why in sample.excluded.items()]
-    return found
 
 
 def _physical(controller: Controller, width: int, steps: int) -> OpTable:
@@ -275,22 +243,3 @@ def _opening(gripper: Gripper) -> list[tuple[OpKind, tuple[float, ...]]]:
         side = 1.0 if gripper.open > gripper.closed else -1.0
         return [(OpKind.STEP, (gripper.threshold, -side, gripper.tie, side))]
     return [(OpKind.CLIP, gripper.range), (OpKind.TO_ENDPOINT, (gripper.closed, gripper.open))]
-
-
-def _number(x: float) -> float | None:
-    return float(x) if math.isfinite(x) else None
-
-
-def _span(bounds: tuple[float, float], factor: float, unit: str) -> str:
-    low, high = (_two(factor * bound) for bound in bounds)
-    return f"{low} {unit}" if low == high else f"{low} to {high} {unit}"
-
-
-def _percent(share: float) -> str:
-    """An epsilon of an un-normalizer reaches past a limit too."""
-    return "under 0.01 %" if share < 1e-4 else f"{_two(100 * share)} %"
-
-
-def _two(x: float) -> str:
-    """Two digits, without an exponent for what a robot can do."""
-    return f"{float(f'{x:.2g}'):g}"

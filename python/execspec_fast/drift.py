@@ -1,4 +1,4 @@
-"""Drift: by how much executing `j` where `i` was meant changes an action, exactly, for one pair or all.
+"""Drift of a pair: by how much executing `j` where `i` was meant changes an action, exactly.
 
 Everything is exact for the published numbers taken as exact doubles: `delta(u) = f_j(u) - f_i(u)` is piecewise
 affine, and each metric is its integral against the sample (`cpp/include/execspec/drift.hpp`).
@@ -7,24 +7,20 @@ affine, and each metric is its integral against the sample (`cpp/include/execspe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from . import _core, ops
-from .conventions import NOT_MAPS, Conventions, compare
-from .errors import DTypeError, ExecSpecError, ShapeMismatchError
+from .conventions import Conventions, compare
+from .errors import ShapeMismatchError
+from .metric import parse_metric
 from .sample import ActionSample
 from .unnormalizer import Executable, Unnormalizer
 
 FloatArray = npt.NDArray[np.float64]
-
-SEPARABLE = ("mean_abs", "bias", "rms", "max", "worst_case")
-"""Metrics of one channel; a matrix of them is `(K, K, D)`."""
-JOINT = ("mean", "mean_l2")
-"""Metrics over channels; a matrix of them is `(K, K)`."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +30,8 @@ class Drift:
     Attributes:
         mean_abs, bias, rms, max: `(D,)` over the sample: E|delta|, E delta, sqrt(E delta^2), max|delta|;
             NaN on channels the sample excludes.
+        flips, zeros: `(D,)`, how often the two actions have opposite signs, and how often one of them is zero.
+        outside: `(D,)`, how often the executed action lies outside `limits`; NaN where none were given.
         worst_case: `(D,)`, sup |delta| over the intended spec's domain of u; inf where nothing bounds it.
         channels_used: channels behind the means below.
         mean: mean of `mean_abs` over them.
@@ -50,6 +48,9 @@ class Drift:
     rms: FloatArray
     max: FloatArray
     worst_case: FloatArray
+    flips: FloatArray
+    zeros: FloatArray
+    outside: FloatArray
     channels_used: tuple[int, ...]
     mean: float
     mean_l2: float
@@ -57,6 +58,56 @@ class Drift:
     sample: str
     assumes: tuple[str, ...] = ()
     reason: str = ""
+    _measure: _Pair | None = field(default=None, repr=False, compare=False)
+
+    def quantile(self, p: float) -> FloatArray:
+        """`(D,)`: the p-quantile of |delta|, 0 < p <= 1: the least value that a share p does not exceed.
+
+        Raises:
+            ExecSpecError: p outside (0, 1].
+        """
+        return self._separable(f"p{100 * p}")
+
+    def exceeds(self, eps: float) -> FloatArray:
+        """`(D,)`: P(|delta| > eps), eps >= 0.
+
+        Raises:
+            ExecSpecError: a threshold that is negative or not finite.
+        """
+        return self._separable(f"exceeds:{eps}")
+
+    def quantile_l2(self, p: float) -> float:
+        """The p-quantile of ||delta||_2 over `channels_used`, its maximum for p = 1; NaN where `mean_l2` is.
+
+        Raises:
+            ExecSpecError: p outside (0, 1].
+        """
+        metric = parse_metric(f"p{100 * p}_l2")
+        return self._measure.joint(metric.kind, p, self.channels_used) if self._measure else float("nan")
+
+    def _separable(self, name: str) -> FloatArray:
+        metric = parse_metric(name)
+        if self._measure is None:
+            return np.full(self.mean_abs.shape, np.nan)
+        return self._measure.separable(metric.kind, metric.parameter)
+
+
+@dataclass(frozen=True)
+class _Pair:
+    intended: Unnormalizer
+    executed: Unnormalizer
+    sample: ActionSample
+
+    def separable(self, kind: str, parameter: float = 0.0) -> FloatArray:
+        out = np.empty((1, 1, self.intended.dim))
+        _core.separable(out, [self.intended._core], [self.executed._core], [self.sample._core], kind, parameter, 1)
+        if kind != "worst_case":
+            out[..., list(self.sample.excluded)] = np.nan
+        return np.asarray(out[0, 0])
+
+    def joint(self, kind: str, parameter: float, channels: Sequence[int]) -> float:
+        cores = (self.intended._core, self.executed._core, self.sample._core)
+        return _core.joint_pair(*cores, list(channels), kind, parameter)
 
 
 def drift(
@@ -76,94 +127,42 @@ def drift(
     Raises:
         ShapeMismatchError: specs or sample of different D.
     """
-    fi, fj = (_limited(x.map, limits) for x in (intended, executed))
-    actions = _as_sample(sample)
+    actions = as_sample(sample)
+    bounds = None if limits is None else _limits(limits, executed.map.dim)
+    pair = _Pair(_limited(intended.map, bounds), _limited(executed.map, bounds), actions)
+    fi, fj = pair.intended, pair.executed
+    mean_abs = pair.separable("mean_abs")  # also checks that the shapes agree
     used, assumes = _channels_used(fi, fj, actions, channels)
     more, conflicts = _compare(intended, executed)
+    nan, nothing = float("nan"), np.full(fi.dim, np.nan)
     if conflicts:
-        nothing = np.full(fi.dim, np.nan)
-        nan = float("nan")
-        return Drift(
-            nothing, nothing, nothing, nothing, nothing, used, nan, nan, (nan, nan), actions.description, more,
-            "; ".join(conflicts),
-        )  # fmt: skip
-    columns = {name: _core.separable(fi._core, fj._core, actions._core, name) for name in SEPARABLE}
-    for name in SEPARABLE[:-1]:
-        columns[name][list(actions.excluded)] = np.nan
-    joint = _core.mean_l2(fi._core, fj._core, actions._core, used)
-    mean_abs, rms = columns["mean_abs"][list(used)], columns["rms"][list(used)]
-    interval = (joint, joint) if actions.joint else (float(np.hypot.reduce(mean_abs)), float(np.hypot.reduce(rms)))
-    mean = float(mean_abs.mean()) if used else float("nan")
-    reason = "" if actions.joint else "mean_l2 needs joint rows; the sample gives one law per channel"
+        eight = (nothing, nothing, nothing, nothing, nothing, nothing, nothing, nothing)
+        return Drift(*eight, used, nan, nan, (nan, nan), actions.description, more, "; ".join(conflicts))
+    outside = nothing
+    if bounds is not None:
+        outside = _core.outside(executed.map._core, actions._core, *(b.tolist() for b in bounds))
+        outside[list(actions.excluded)] = np.nan
+    rms = pair.separable("rms")
+    joint = pair.joint("mean", 0.0, used)
+    ends = (np.hypot.reduce(mean_abs[list(used)]), np.hypot.reduce(rms[list(used)]))
     return Drift(
-        **columns,
+        mean_abs=mean_abs,
+        bias=pair.separable("bias"),
+        rms=rms,
+        max=pair.separable("max"),
+        worst_case=pair.separable("worst_case"),
+        flips=pair.separable("flips"),
+        zeros=pair.separable("zeros"),
+        outside=outside,
         channels_used=used,
-        mean=mean,
+        mean=sum(mean_abs[list(used)].tolist()) / len(used) if used else nan,
         mean_l2=joint,
-        mean_l2_interval=interval,
+        mean_l2_interval=(joint, joint) if actions.joint else (float(ends[0]), float(ends[1])),
         sample=actions.description,
         assumes=(*assumes, *more),
-        reason=reason,
+        reason="" if actions.joint else "mean_l2 needs joint rows; the sample gives one law per channel",
+        _measure=pair,
     )
-
-
-def drift_matrix(
-    specs: Sequence[Executable],
-    sample: ActionSample | Sequence[ActionSample] | npt.ArrayLike,
-    metric: str = "mean_abs",
-    out: FloatArray | None = None,
-    threads: int | None = None,
-) -> FloatArray:
-    """Drift of every ordered pair: entry `[i, j]` is for executing `j` where `i` was meant.
-
-    Args:
-        specs: K executables of one D.
-        sample: one for all rows, or K of them, one per intended spec; an array `(..., D)` is wrapped.
-        metric: one of `SEPARABLE`, giving `(K, K, D)`, or of `JOINT`, giving `(K, K)` over the channels that
-            neither spec of the pair knows to be a gripper.
-        out: float64 array of that shape, written in place and returned.
-        threads: None chooses by size. The bits never depend on it.
-
-    Returns:
-        NaN for pairs whose declared conventions differ by more than a map, and on channels a sample excludes.
-
-    Raises:
-        ShapeMismatchError, ExecSpecError (unknown metric)
-    """
-    if metric not in SEPARABLE + JOINT:
-        raise ExecSpecError(f"no metric {metric!r}; known: {', '.join(SEPARABLE + JOINT)}")
-    if not specs:
-        raise ShapeMismatchError("no specs: a matrix needs at least one")
-    maps = [spec.map for spec in specs]
-    cores = [m._core for m in maps]
-    samples = _as_samples(sample)
-    if metric == "mean_l2":
-        result = _core.mean_l2_matrix(cores, [s._core for s in samples], [list(s.excluded) for s in samples], threads)
-    else:
-        separable = "mean_abs" if metric == "mean" else metric
-        result = _core.separable_matrix(cores, [s._core for s in samples], separable, threads)
-        if metric != "worst_case":
-            for i in range(len(specs)):
-                result[i][:, list(samples[i if len(samples) > 1 else 0].excluded)] = np.nan
-        if metric == "mean":
-            result = _mean_over_channels(result, maps)
-    result[_conflicting(specs)] = np.nan
-    if out is None:
-        return result
-    if not isinstance(out, np.ndarray) or out.shape != result.shape or out.dtype != np.float64:
-        raise ShapeMismatchError(f"out must be a float64 array of shape {result.shape}")
-    if not out.flags.writeable:
-        raise DTypeError("out is read-only")
-    np.copyto(out, result)
-    return out
-
-
-def _mean_over_channels(matrix: FloatArray, maps: Sequence[Unnormalizer]) -> FloatArray:
-    counted = np.array([[d not in (m.gripper or ()) for d in range(m.dim)] for m in maps], np.bool_)
-    weights = (counted[:, None, :] & counted[None, :, :]) & ~np.isnan(matrix)
-    total = np.where(weights, matrix, 0.0).sum(axis=-1)
-    number = weights.sum(axis=-1)
-    return np.asarray(np.where(number > 0, total / np.maximum(number, 1), np.nan))
 
 
 def _channels_used(
@@ -180,44 +179,30 @@ def _channels_used(
     return used, ("gripper channel unknown: all channels are averaged",) if unknown else ()
 
 
-def _limited(unnormalizer: Unnormalizer, limits: tuple[npt.ArrayLike, npt.ArrayLike] | None) -> Unnormalizer:
+def _limits(limits: tuple[npt.ArrayLike, npt.ArrayLike], dim: int) -> tuple[FloatArray, FloatArray]:
+    low, high = (np.asarray(limit, np.float64) for limit in limits)
+    if not {low.shape, high.shape} <= {(), (dim,)}:
+        raise ShapeMismatchError(f"limits have shapes {low.shape} and {high.shape}, the specs {dim} channels")
+    return np.broadcast_to(low, (dim,)), np.broadcast_to(high, (dim,))
+
+
+def _limited(unnormalizer: Unnormalizer, limits: tuple[FloatArray, FloatArray] | None) -> Unnormalizer:
     if limits is None:
         return unnormalizer
-    low, high = (np.asarray(limit, np.float64) for limit in limits)
-    if not {low.shape, high.shape} <= {(), (unnormalizer.dim,)}:
-        raise ShapeMismatchError(
-            f"limits have shapes {low.shape} and {high.shape}, the specs {unnormalizer.dim} channels"
-        )
-    return unnormalizer.then(ops.stage(unnormalizer.dim, ops.OpKind.CLIP, low, high))
+    return unnormalizer.then(ops.stage(unnormalizer.dim, ops.OpKind.CLIP, *limits))
 
 
-def _as_sample(sample: Any) -> ActionSample:
+def as_sample(sample: Any) -> ActionSample:
+    """The sample itself; an array of normalized actions is wrapped."""
     return sample if isinstance(sample, ActionSample) else ActionSample(sample)
 
 
-def _as_samples(samples: Any) -> list[ActionSample]:
-    listed = isinstance(samples, list | tuple) and bool(samples) and all(isinstance(s, ActionSample) for s in samples)
-    return list(samples) if listed else [_as_sample(samples)]
-
-
-def _conventions(x: Executable) -> Conventions | None:
+def conventions_of(x: Executable) -> Conventions | None:
+    """What an executable declares; None for a bare map."""
     found = getattr(x, "conventions", None)
     return found if isinstance(found, Conventions) else None
 
 
 def _compare(intended: Executable, executed: Executable) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    a, b = _conventions(intended), _conventions(executed)
+    a, b = conventions_of(intended), conventions_of(executed)
     return compare(a, b) if a and b else ((), ())
-
-
-def _conflicting(specs: Sequence[Executable]) -> npt.NDArray[np.bool_]:
-    """`(K, K)`: both declare a convention that is not a map, and declare it differently."""
-    result = np.zeros((len(specs), len(specs)), np.bool_)
-    for name in NOT_MAPS:
-        facts = [getattr(_conventions(spec), name, None) for spec in specs]
-        values = [fact.value if fact and fact.status == "declared" else None for fact in facts]
-        codes = {value: k for k, value in enumerate(dict.fromkeys(v for v in values if v is not None))}
-        label = np.array([codes.get(value, -1) for value in values])
-        known = label >= 0
-        result |= known[:, None] & known[None, :] & (label[:, None] != label[None, :])
-    return result

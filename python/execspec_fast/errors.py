@@ -139,6 +139,10 @@ class MissingDependencyError(ExecSpecError, ImportError):
     """An optional package that this call needs is not installed."""
 
 
+class UnsupportedIsaError(ExecSpecError, ValueError):
+    """An instruction set that this machine does not have, or that no kernel is compiled for."""
+
+
 class UnsafePathError(ExecSpecError, OSError):
     """A path that leaves its tree, or is no regular file."""
 

@@ -6,12 +6,13 @@ A formula takes the figures a profile names and an epsilon. `unnormalize` is wha
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from .errors import ShapeMismatchError
 from .ops import OpDType, OpKind
 from .stats import BoolArray, FloatArray
 
@@ -73,6 +74,22 @@ BINARY = Formula(
     lambda eps: ((OpKind.STEP, 0.5, 0.0, 0.0, 1.0),),
 )
 IDENTITY = Formula(lambda eps: ((OpKind.IDENTITY,),), lambda eps: ((OpKind.IDENTITY,),))
+
+
+def gains(factors: Mapping[int, float]) -> Formula:
+    """`u` times a constant of the code on some channels, as it is on the others; of the figures only D is read."""
+
+    def scale(figure: FloatArray) -> FloatArray:
+        if max(factors) >= figure.size:
+            raise ShapeMismatchError(f"the code scales channel {max(factors)} (from 0), and there are {figure.size}")
+        found = np.ones(figure.size)
+        found[list(factors)] = list(factors.values())
+        return found
+
+    return Formula(  # x + -0.0 and x - 0.0 are x, whatever its sign
+        lambda figure, eps: ((OpKind.LINEAR, scale(figure), -0.0),),
+        lambda figure, eps: ((OpKind.TO_LINEAR, scale(figure), 0.0),),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from .formulas import (
     Training,
     close,
     equal,
+    gains,
 )
 from .ops import OpDType, OpFlag
 from .profile import Profile
@@ -65,16 +66,20 @@ _OPENVLA = (
         "cogact", "cogact", ENDPOINT, QUANTILES, 0.0, F64, OPEN_X, mask=True, clip=True, binary=6, domain=UNIT_INTERVAL
     ),
     Profile("spatialvla", "spatialvla", ENDPOINT, QUANTILES, 0.0, F64, OPEN_X, mask=True, domain=UNIT_INTERVAL),
-    # RoboVLMs publishes no mask; nora computes one and does not use it (`inference/nora.py`)
-    Profile("robovlms", "robovlms", ENDPOINT, QUANTILES, 0.0, F64, OPEN_X),
+    # RoboVLMs reads a mask and publishes none (`eval/simpler/model_wrapper.py`); nora computes one and does not use it
+    # (`inference/nora.py`)
+    Profile("robovlms", "robovlms", ENDPOINT, QUANTILES, 0.0, F64, OPEN_X, mask=True),
     Profile("nora", "nora", ENDPOINT, QUANTILES, 0.0, F64, OPEN_X),
 )
 # Octo un-normalizes in jax.numpy, in float32; its ranges are formed in NumPy's float64. What it calls "bounds" are
-# p01 and p99, and on its branch `main_old` min and max. Its heads are clipped to 5.
+# p01 and p99, and on its branch `main_old` min and max. Its heads are clipped to 5. SimplerEnv's client takes the
+# normalized actions, ensembles them in float64, and scales every channel whatever the mask says
+# (`simpler_env/policies/octo/octo_model.py`).
 _OCTO = (
     Profile("octo-normal", "octo", ZSCORE, MOMENTS, 0.0, F32, OCTO_NORMAL, mask=True, domain=TANH_5),
     Profile("octo-bounds", "octo", WIDTH, QUANTILES, 0.0, F32, OCTO, OpFlag.HALF_LAST, mask=True, domain=TANH_5),
     Profile("octo-bounds-minmax", "octo", WIDTH, BOUNDS, 0.0, F32, OCTO, OpFlag.HALF_LAST, mask=True, domain=TANH_5),
+    Profile("octo-simpler", "octo", ZSCORE, MOMENTS, 0.0, F64, OCTO_NORMAL, domain=TANH_5),
 )
 _OPENPI = (
     Profile("openpi-zscore", "openpi", ZSCORE, MOMENTS, 1e-6, F64, E6),
@@ -136,8 +141,9 @@ _GROOT = (
     ),
 )
 # Diffusion Policy casts `u` to its float32 parameters and divides; robomimic multiplies. ACT floors its std at 0.01 and
-# TinyVLA widens its bounds by 1e-4 when the file is written. GO-1 reads float64 JSON. wall-x stores widths. VLA-0 emits
-# integers, whose fraction of the number of bins is `u`. RDT does not normalize.
+# TinyVLA widens its bounds by 1e-4 when the file is written. GO-1 reads float64 JSON (`evaluate/deploy.py`). wall-x
+# stores widths, from 0.5 on quantiles. VLA-0 emits integers, whose fraction of the number of bins is `u`. RDT does not
+# normalize; its Agilex client scales the grippers, slots 60 and 10 of 128 (`scripts/agilex_model.py`).
 _OTHERS = (
     Profile("diffusion-policy", "diffusion-policy", TO_LINEAR, ("scale", "offset"), 0.0, F32),
     Profile("robomimic", "robomimic", LINEAR, ("scale", "offset"), 0.0, SAME),
@@ -145,8 +151,10 @@ _OTHERS = (
     Profile("tinyvla", "tinyvla", ENDPOINT, BOUNDS, 0.0, SAME),
     Profile("go1", "go1", ZSCORE, MOMENTS, 0.0, F64, E6),
     Profile("wall-x", "wall-x", SPAN, ("min", "delta"), 0.0, SAME, Training(clip=1.0)),
+    Profile("wall-x-q99", "wall-x", ENDPOINT, QUANTILES, 0.0, SAME, Training(-0.0, 1.0)),  # -0.0 keeps a width's sign
     Profile("vla0", "vla0", FRACTION, BOUNDS, 0.0, F64, domain=FRACTIONS),
     Profile("rdt", "rdt", IDENTITY, (), 0.0, SAME),
+    Profile("rdt-agilex", "rdt", gains({60: 11.8997, 10: 13.9231}), ("mean",), 0.0, SAME),
 )
 
 PROFILES: Mapping[str, Profile] = MappingProxyType(

@@ -74,6 +74,12 @@ class NormStats:
         return self.shape[-1]
 
     @property
+    def padding(self) -> BoolArray:
+        """`(D,)`: channels from which on every figure is zero to the end, the tail that fills a fixed action width."""
+        dead = np.all([(value == 0).reshape(-1, self.dim).all(axis=0) for value in self.figures.values()], axis=0)
+        return np.logical_and.accumulate(dead[::-1])[::-1]
+
+    @property
     def flat(self) -> NormStats:
         """The same figures with the D channels of each of T time steps side by side, shape `(T * D,)`."""
         if len(self.shape) == 1:

@@ -108,4 +108,20 @@ void apply_op(const Op& op, const V* in, W* out, std::size_t n) noexcept {
     }
 }
 
+// The first `stages` ops of a channel on one float64 value.
+inline double apply_ops(const Op* ops, std::size_t stages, std::size_t stride, double u) noexcept {
+    OpDType dtype = OpDType::float64;
+    float narrow = 0.0f;
+    for (std::size_t k = 0; k < stages; ++k) {
+        const Op& op = ops[k * stride];
+        const OpDType next = after(dtype, op);
+        if (dtype == OpDType::float64 && next == OpDType::float64) apply_op(op, &u, &u, 1);
+        if (dtype == OpDType::float64 && next == OpDType::float32) apply_op(op, &u, &narrow, 1);
+        if (dtype == OpDType::float32 && next == OpDType::float64) apply_op(op, &narrow, &u, 1);
+        if (dtype == OpDType::float32 && next == OpDType::float32) apply_op(op, &narrow, &narrow, 1);
+        dtype = next;
+    }
+    return dtype == OpDType::float64 ? u : static_cast<double>(narrow);
+}
+
 }  // namespace execspec

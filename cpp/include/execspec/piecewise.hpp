@@ -3,7 +3,11 @@
 // Applying reads the op table; analysing reads these maps. Both come from the same ops and meet nowhere else.
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <cstddef>
+#include <cstdint>
+#include <cstring>
 #include <limits>
 #include <vector>
 
@@ -13,6 +17,7 @@
 namespace execspec {
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
+constexpr double largest_action = 1e150;  // beyond it products of two overflow; samples and figures end there
 
 // A place between real numbers: just before `at`, or just after it. A jump at t needs both: (-, before) (point) (after,
 // +).
@@ -115,23 +120,65 @@ inline void add_clipped(PiecewiseMap& map, const Cut& from, const Cut& to, const
     add(map, later(from, leave), to, rising ? ceiling : floor);
 }
 
-// One piece f on [from, to) followed by a step: constant, the value at the threshold, constant.
-inline void add_stepped(PiecewiseMap& map, const Cut& from, const Cut& to, const Affine& f, const Op& op) {
+// The least double at or after a cut.
+inline double ceil_of(const Cut& cut) {
+    const bool through = cut.at.lo > 0.0 || (cut.at.lo == 0.0 && cut.after);
+    return through ? std::nextafter(cut.at.hi, infinity) : cut.at.hi;
+}
+
+// The first double in [from, to) from which on `holds`, by bisection over their bit patterns; `to` if there is none.
+template <class Predicate>
+double first_where(double from, double to, Predicate&& holds) {
+    const auto ordered = [](double x) {  // integers in the order of the doubles
+        std::int64_t bits;
+        std::memcpy(&bits, &x, sizeof bits);
+        return bits < 0 ? std::numeric_limits<std::int64_t>::min() - bits : bits;
+    };
+    const auto number = [](std::int64_t k) {
+        const std::int64_t bits = k < 0 ? std::numeric_limits<std::int64_t>::min() - k : k;
+        double x;
+        std::memcpy(&x, &bits, sizeof x);
+        return x;
+    };
+    std::int64_t lo = ordered(from);
+    std::int64_t hi = ordered(to);
+    while (lo < hi) {
+        const std::int64_t middle = (lo & hi) + ((lo ^ hi) >> 1);
+        if (holds(number(middle)))
+            hi = middle;
+        else
+            lo = middle + 1;
+    }
+    return number(lo);
+}
+
+// One piece f on [from, to) followed by a step: constant, the value at the threshold, constant. `side(u)` is where what
+// applying computes for u lies: below the threshold, at it or above, as -1, 0 or 1. That decides, and not the real
+// number that it approximates; rounding keeps order, so there is one crossing.
+template <class Side>
+void add_stepped(PiecewiseMap& map, const Cut& from, const Cut& to, const Affine& f, const Op& op, Side&& side) {
     const auto constant = [](double value) { return Affine{dd(0.0), dd(value)}; };
-    const int side = sign(f.offset - dd(op.p[0]));
-    if (sign(f.scale) == 0) return add(map, from, to, constant(op.p[2 + side]));
-    const bool rising = sign(f.scale) > 0;
-    const dd root = f.solve(dd(op.p[0]));
-    const Cut before{root, false};
-    const Cut after{root, true};
-    add(map, from, earlier(to, before), constant(rising ? op.p[1] : op.p[3]));
-    add(map, later(from, before), earlier(to, after), constant(op.p[2]));
-    add(map, later(from, after), to, constant(rising ? op.p[3] : op.p[1]));
+    const double first = std::max(ceil_of(from), -largest_action);
+    const double last = std::min(ceil_of(to), largest_action);
+    if (sign(f.scale) == 0) {
+        const double where = side(std::min(std::max(0.0, first), last));
+        return add(map, from, to, constant(where < 0.0 ? op.p[1] : where > 0.0 ? op.p[3] : op.p[2]));
+    }
+    const int rising = sign(f.scale);
+    const double enter = first_where(first, last, [&](double u) { return rising * side(u) >= 0.0; });
+    const double leave = first_where(enter, last, [&](double u) { return rising * side(u) > 0.0; });
+    const Cut at = enter < last ? Cut{dd(enter), false} : to;
+    const Cut after = leave < last ? Cut{dd(leave), false} : to;
+    add(map, from, earlier(to, at), constant(rising > 0 ? op.p[1] : op.p[3]));
+    add(map, later(from, at), earlier(to, after), constant(op.p[2]));
+    add(map, later(from, after), to, constant(rising > 0 ? op.p[3] : op.p[1]));
 }
 
 }  // namespace detail
 
-inline PiecewiseMap then(const PiecewiseMap& map, const Op& op) {
+// `side` as in `add_stepped`; only a step asks.
+template <class Side>
+PiecewiseMap then(const PiecewiseMap& map, const Op& op, Side&& side) {
     PiecewiseMap out;
     const Affine g = detail::coefficients(op);
     for (std::size_t k = 0; k < map.size(); ++k) {
@@ -143,7 +190,7 @@ inline PiecewiseMap then(const PiecewiseMap& map, const Op& op) {
         } else if (op.kind == OpKind::clip) {
             detail::add_clipped(out, from, to, f, op.p[0], op.p[1]);
         } else if (op.kind == OpKind::step) {
-            detail::add_stepped(out, from, to, f, op);
+            detail::add_stepped(out, from, to, f, op, side);
         } else {
             detail::add(out, from, to, {g.scale * f.scale, g.scale * f.offset + g.offset});
         }
@@ -154,11 +201,17 @@ inline PiecewiseMap then(const PiecewiseMap& map, const Op& op) {
 // The map of one channel: `stages` ops, `stride` apart.
 inline PiecewiseMap compile(const Op* ops, std::size_t stages, std::size_t stride) {
     PiecewiseMap map{{first_cut, {dd(1.0), dd(0.0)}}};
-    for (std::size_t k = 0; k < stages; ++k) map = then(map, ops[k * stride]);
+    std::vector<Op> before;
+    for (std::size_t k = 0; k < stages; ++k) {
+        const Op& op = ops[k * stride];
+        before.push_back({OpKind::step, op.flags, op.dtype, {op.p[0], -1.0, 0.0, 1.0}});
+        map = then(map, op, [&](double u) { return apply_ops(before.data(), k + 1, 1, u); });
+        before.back() = op;
+    }
     return map;
 }
 
-// Calls visit(from, to, delta) on the pieces of f_j - f_i from left to right, restricted to [begin, end).
+// Calls visit(from, to, f_i, f_j) on the common pieces of two maps from left to right, restricted to [begin, end).
 template <class Visit>
 void walk(const PiecewiseMap& fi, const PiecewiseMap& fj, const Cut& begin, const Cut& end, Visit&& visit) {
     std::size_t i = 0;
@@ -170,7 +223,7 @@ void walk(const PiecewiseMap& fi, const PiecewiseMap& fj, const Cut& begin, cons
         Cut to = end;
         if (i + 1 < fi.size()) to = detail::earlier(to, fi[i + 1].from);
         if (j + 1 < fj.size()) to = detail::earlier(to, fj[j + 1].from);
-        visit(from, to, fj[j].f - fi[i].f);
+        visit(from, to, fi[i].f, fj[j].f);
         from = to;
     }
 }

@@ -4,9 +4,11 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <utility>
 #include <vector>
 
+#include "execspec/flat.hpp"
 #include "execspec/ops.hpp"
 #include "execspec/parallel.hpp"
 #include "execspec/piecewise.hpp"
@@ -40,6 +42,8 @@ class Unnormalizer {
     Unnormalizer(std::vector<Op> ops, std::size_t dim, Domain domain, std::vector<std::uint8_t> gripper)
         : ops_(std::move(ops)), dim_(dim), domain_(std::move(domain)), gripper_(std::move(gripper)) {
         for (std::size_t d = 0; d < dim_; ++d) maps_.push_back(compile(ops_.data() + d, stages(), dim_));
+        flat_narrow_ = FlatTable::of(ops_.data(), stages(), dim_, OpDType::float32);
+        flat_wide_ = FlatTable::of(ops_.data(), stages(), dim_, OpDType::float64);
     }
 
     std::size_t dim() const { return dim_; }
@@ -63,7 +67,13 @@ class Unnormalizer {
     void apply(Rows<const In> in, Rows<Out> out, std::size_t rows, std::size_t threads) const {
         constexpr OpDType in_dtype = std::is_same_v<In, float> ? OpDType::float32 : OpDType::float64;
         const OpDType native = native_dtype(in_dtype);
+        const std::optional<FlatTable>& flat = in_dtype == OpDType::float32 ? flat_narrow_ : flat_wide_;
+        const bool contiguous = is_contiguous(in) && is_contiguous(out);
         parallel_for(rows, threads, [&](std::size_t begin, std::size_t end) {
+            if (flat && contiguous && end - begin >= 16) {
+                flat->apply(in.data + begin * dim_, out.data + begin * dim_, (end - begin) * dim_);
+                return;
+            }
             Block block;
             for (std::size_t row = begin; row < end; row += block_rows) {
                 const std::size_t n = std::min(block_rows, end - row);
@@ -133,9 +143,18 @@ class Unnormalizer {
         double wide_[block_rows];
     };
 
+    template <class T>
+    bool is_contiguous(const Rows<T>& rows) const {
+        constexpr auto size = static_cast<std::ptrdiff_t>(sizeof(T));
+        return (dim_ == 1 || rows.channel_stride == size) &&
+               rows.row_stride == size * static_cast<std::ptrdiff_t>(dim_);
+    }
+
     std::vector<Op> ops_;
     std::size_t dim_;
     std::vector<PiecewiseMap> maps_;
+    std::optional<FlatTable> flat_narrow_;  // for float32 input
+    std::optional<FlatTable> flat_wide_;    // for float64
     Domain domain_;
     std::vector<std::uint8_t> gripper_;
 };

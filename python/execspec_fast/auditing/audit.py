@@ -12,8 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..actions import Actions, load_actions
-from ..controller import Controller
-from ..controllers import find_controller
+from ..controller import GIVEN, Controller, at_rate
 from ..errors import Finding, ShapeMismatchError, TargetNotFoundError, UnsafePathError
 from ..formats.controller_files import load_controller
 from ..formats.tree import Folder, Tree
@@ -22,11 +21,8 @@ from .cache import Cache, default_path
 from .config import Entry, load_config
 from .inspection import Answer, Service
 from .outcome import AuditReport, FailOn
-from .question import Question, at_rate
+from .question import Question
 from .verdict import Verdict, lost
-
-GIVEN = "the rate given"
-"""What says the rate of a controller, where it is an argument."""
 
 SHOWN = 3
 """Maps that a message about one key names before it counts the rest."""
@@ -53,7 +49,8 @@ def audit(
         config: file with `[[deployment]]` tables; by default `execspec.toml`, or `[tool.execspec]` of
             `pyproject.toml`, in the audited folder or the current one.
         controller: what actions are sent to, where no deployment says otherwise: a `Controller`, or a file or name
-            `load_controller` knows. It reads drift in millimetres and degrees, and tells saturation and motion.
+            `load_controller` knows. Drift is then of what it makes of actions, in millimetres and degrees per step,
+            its clip and its gripper included; saturation and motion are told. C9 if it fits no key.
         rate: actions per second in Hz, of every controller that a deployment sets none for.
         jobs: processes.
         cache: keep results by the digests of the files, and use those kept.
@@ -78,7 +75,10 @@ def audit(
     flat = [answer for group in answers for answer in group]
     _check_width(question.actions, flat)
     _add_homonyms(flat)
-    return AuditReport(os.fspath(path), tuple(flat), absent, tuple(entry.name for entry in entries), fail_on)
+    order = tuple(entry.name for entry in entries)
+    return AuditReport(
+        os.fspath(path), tuple(flat), absent, order, fail_on, _unfit(os.fspath(path), question.controller, flat)
+    )
 
 
 def _actions(actions: Any) -> Actions | None:
@@ -102,6 +102,18 @@ def _check_width(actions: Actions | None, answers: Sequence[Answer]) -> None:
         )
 
 
+def _unfit(path: str, controller: Controller | None, answers: Sequence[Answer]) -> tuple[Finding, ...]:
+    """C9 if the controller given can be meant for no key at all, so that it is not named in vain in silence."""
+    able = [answer for answer in answers if answer["specs"]]
+    if controller is None or not able or not all(answer["unfit"] for answer in able):
+        return ()
+    why = {answer["path"]: answer["unfit"] for answer in able}
+    first = next(iter(why.items()))
+    message = f"{controller.name} cannot be what any key found here is sent to: drift is told in controller units"
+    fix = "Name the controller of this robot."
+    return (Finding("C9", "warning", path, "", f"{message} ({first[0]}: {first[1]})", why, fix),)
+
+
 def _assign(
     tree: Tree, entries: Sequence[Entry], controller: Controller | None, rate: float | None
 ) -> tuple[list[Task], tuple[Verdict, ...]]:
@@ -114,8 +126,7 @@ def _assign(
     services: dict[str, list[Service]] = {}
     absent = []
     for entry in entries:
-        own = at_rate(_named(entry.controller), rate, GIVEN) if entry.controller else controller
-        own = at_rate(own, entry.rate, entry.where)
+        own = entry.robot(controller, rate)
         place = Path(os.path.realpath(entry.checkpoint))
         home = place.parent if place.is_file() else place
         folder = folders.get(str(home)) or _outside(place)
@@ -125,11 +136,6 @@ def _assign(
         folders.setdefault(folder.location, folder)
         services.setdefault(folder.location, []).append((entry, own))
     return [(folder, services.get(place, ())) for place, folder in folders.items()], tuple(absent)
-
-
-def _named(controller: str) -> Controller:
-    """As a configuration names it: its own files in full, so that a file of the current folder is not meant."""
-    return load_controller(controller) if Path(controller).is_absolute() else find_controller(controller)
 
 
 def _outside(checkpoint: Path) -> Folder | None:

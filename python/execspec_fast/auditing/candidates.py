@@ -11,12 +11,13 @@ import numpy as np
 
 from ..drift import drift
 from ..errors import ExecSpecError, Finding
+from ..inference import ends
 from ..sample import ActionSample
 from ..spec import ExecSpec
-from .siblings import ends
 
 NOTICEABLE = 0.01
-"""Share of the range that [-1, 1] spans, averaged over channels, below which profiles are as good as one."""
+"""Share of the range that [-1, 1] spans, averaged over channels or of a gripper's, below which profiles are as good as
+one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,17 +28,28 @@ class Candidate:
         profile: its name.
         mean: mean |delta| over the channels that are no gripper, if it ran instead; NaN if it cannot run.
         share: the same, of the mean range of these channels.
+        gripper: mean |delta| of the gripper that it moves most, of its range; NaN if no gripper has one.
         reason: why it cannot run, else empty.
     """
 
     profile: str
     mean: float = math.nan
     share: float = math.nan
+    gripper: float = math.nan
     reason: str = ""
+
+    @property
+    def furthest(self) -> float:
+        """The larger share, of the gripper or of the other channels; NaN if it cannot run."""
+        return max((x for x in (self.share, self.gripper) if not math.isnan(x)), default=math.nan)
+
+    def __str__(self) -> str:
+        gripper = f"; the gripper by {self.gripper:.0%} of its own" if self.gripper >= NOTICEABLE else ""
+        return self.reason or f"drift {self.mean:.3g}, {self.share:.0%} of the range{gripper}"
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-serializable; None for figures there are not."""
-        known = {"mean": self.mean, "share": self.share}
+        known = {"mean": self.mean, "share": self.share, "gripper": self.gripper}
         figures = {name: value if math.isfinite(value) else None for name, value in known.items()}
         return {"profile": self.profile, **figures, "reason": self.reason}
 
@@ -53,28 +65,28 @@ def candidates(spec: ExecSpec, sample: ActionSample) -> Iterator[Candidate]:
         except ExecSpecError as error:
             yield Candidate(name, reason=str(error))
             continue
-        used = list(found.channels_used)
-        spans = float(np.abs(high - low)[used].mean()) if used else math.nan
-        yield Candidate(name, found.mean, found.mean / spans if spans else math.inf)
+        used, spans = list(found.channels_used), np.abs(high - low)
+        span = float(spans[used].mean()) if used else math.nan
+        grippers = [float(found.mean_abs[d] / spans[d]) for d in range(spec.dim) if d not in used and spans[d]]
+        yield Candidate(name, found.mean, found.mean / span if span else math.inf, max(grippers, default=math.nan))
 
 
 def undecided(path: str, specs: Sequence[ExecSpec], sample_of: Callable[[ExecSpec], ActionSample]) -> Iterator[Finding]:
     """T1: a profile that is inferred, where another one that fits the file would move the robot noticeably."""
-    costs: dict[str, tuple[float, float, ExecSpec]] = {}
+    costs: dict[str, tuple[Candidate, ExecSpec]] = {}
     for spec in specs:
         for one in candidates(spec, sample_of(spec)) if spec.alternatives else ():
-            if one.share >= NOTICEABLE and one.mean > costs.get(one.profile, (0.0,))[0]:
-                costs[one.profile] = (one.mean, one.share, spec)
+            if one.furthest >= max(NOTICEABLE, costs[one.profile][0].furthest if one.profile in costs else 0.0):
+                costs[one.profile] = (one, spec)
     if costs:
-        furthest, (mean, share, spec) = max(costs.items(), key=lambda item: item[1][1])
+        furthest, (cost, spec) = max(costs.items(), key=lambda item: item[1][0].furthest)
         others = f"the furthest of {len(costs)} that fit" if len(costs) > 1 else "which fits"
         yield Finding(
             "T1",
             "note",
             path,
             str(spec.sources.get("profile", spec.sources.get("stats", ""))),
-            f"{spec.profile} is inferred; {furthest}, {others} the files too, would drift {mean:.3g}, "
-            f"{share:.0%} of the range",
-            {name: {"mean": mean, "share": share, "key": spec.key} for name, (mean, share, spec) in costs.items()},
+            f"{spec.profile} is inferred; {furthest}, {others} the files too, would {cost}",
+            {name: {**one.to_dict(), "key": spec.key} for name, (one, spec) in costs.items()},
             "Name the un-normalizer that runs, as PATH#KEY@PROFILE or in execspec.toml.",
         )

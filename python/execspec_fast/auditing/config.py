@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..controller import GIVEN, Controller, at_rate
+from ..controllers import find_controller
 from ..errors import FormatError
+from ..formats.controller_files import load_controller
+from .units import READ
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +28,9 @@ class Entry:
         profile: the un-normalizer that runs; None to take the checkpoint's own.
         controller: what the action is sent to: a file, absolute, `FILE::PART`, or else a name.
         rate: actions per second, Hz.
-        max_drift: the largest mean drift to a plausible sibling key that is accepted, in the unit of the action.
-        digest: the semantic digest the spec must have.
+        max_drift: the mean drift to a plausible sibling key from which on it is not accepted: in controller units, or
+            by unit of `units.READ`, as the controller makes it in one step.
+        digest: the semantic digest the spec must have, or how it begins.
         where: place of the entry, for messages.
     """
 
@@ -34,9 +40,25 @@ class Entry:
     profile: str | None = None
     controller: str | None = None
     rate: float | None = None
-    max_drift: float | None = None
+    max_drift: float | Mapping[str, float] | None = None
     digest: str | None = None
     where: str = ""
+
+    def robot(self, otherwise: Controller | None, rate: float | None) -> Controller | None:
+        """What its action is sent to: the controller it names, else `otherwise`.
+
+        Args:
+            rate: actions per second of a controller that it names, where it names none itself.
+
+        Raises:
+            FormatError, UnknownControllerError: a file that is no controller, or neither a file nor a name.
+            ExecSpecError: a rate without a controller.
+        """
+        own = otherwise
+        if self.controller is not None:  # its own files in full, so that a file of the current folder is not meant
+            named = Path(self.controller).is_absolute()
+            own = at_rate((load_controller if named else find_controller)(self.controller), rate, GIVEN)
+        return at_rate(own, self.rate, self.where)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +124,8 @@ def _parse(file: Path, content: Any) -> Config:
 
 
 _REQUIRED = ("name", "checkpoint", "key")
-_NUMBERS = ("rate", "max_drift")
-_FIELDS = (*_REQUIRED, "profile", "controller", *_NUMBERS, "digest")
+_FIELDS = (*_REQUIRED, "profile", "controller", "rate", "max_drift", "digest")
+_DIGEST = re.compile("[0-9a-f]{12,64}")
 
 
 def _entry(entry: Mapping[str, Any], file: Path, where: str) -> Entry:
@@ -114,13 +136,9 @@ def _entry(entry: Mapping[str, Any], file: Path, where: str) -> Entry:
         if field not in entry:
             raise FormatError(f"field {field!r} is missing", file=str(file), pointer=where)
     for field, value in entry.items():
-        if field in _NUMBERS:
-            number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-            if not number or value < 0 or (field == "rate" and value == 0):
-                wanted = "a positive number (Hz)" if field == "rate" else "a number >= 0"
-                raise FormatError(f"{field} must be {wanted}, got {value!r}", file=str(file), pointer=where)
-        elif not isinstance(value, str) or not value:
-            raise FormatError(f"{field} must be a non-empty string, got {value!r}", file=str(file), pointer=where)
+        wanted = _wanted(field, value)
+        if wanted:
+            raise FormatError(f"{field} must be {wanted}, got {value!r}", file=str(file), pointer=where)
     folder = file.absolute().parent
     return Entry(
         name=entry["name"],
@@ -129,10 +147,35 @@ def _entry(entry: Mapping[str, Any], file: Path, where: str) -> Entry:
         profile=entry.get("profile"),
         controller=_controller(entry["controller"], folder) if "controller" in entry else None,
         rate=float(entry["rate"]) if "rate" in entry else None,
-        max_drift=float(entry["max_drift"]) if "max_drift" in entry else None,
+        max_drift=_limit(entry.get("max_drift")),
         digest=entry.get("digest"),
         where=where,
     )
+
+
+def _wanted(field: str, value: Any) -> str:
+    """What a field must be, if this value is not it; else empty."""
+    if field == "rate":
+        return "" if _is_number(value) and value > 0 else "a positive number (Hz)"
+    if field == "max_drift":
+        limits = value if isinstance(value, dict) and value else {READ[0]: value}
+        good = all(unit in READ and _is_number(limit) and limit >= 0 for unit, limit in limits.items())
+        return "" if good else f"a number >= 0, or a table of such by unit ({', '.join(READ)})"
+    if not isinstance(value, str) or not value:
+        return "a non-empty string"
+    if field == "digest" and not _DIGEST.fullmatch(value):
+        return "at least the first 12 of the 64 hexadecimal digits that `execspec show` prints"
+    return ""
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _limit(value: Any) -> float | dict[str, float] | None:
+    if isinstance(value, dict):
+        return {unit: float(x) for unit, x in value.items()}
+    return None if value is None else float(value)
 
 
 def _controller(text: str, folder: Path) -> str:

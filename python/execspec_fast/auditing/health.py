@@ -100,7 +100,7 @@ def zero_range(s: Subject) -> Iterator[Symptom]:
             f"one std of the data normalizes to {size:.3g}",
             {"normalized_std": size},
         )
-    arm = s.active & ~padding(s) & ~np.isin(np.arange(s.stats.dim), s.gripper)
+    arm = s.active & ~s.stats.padding & ~np.isin(np.arange(s.stats.dim), s.gripper)
     dead = not s.partial and arm.any() and not (arm & ~zero).any()
     lost = zero & ~explodes & (s.spread > 0)
     if lost.any():
@@ -113,17 +113,11 @@ def zero_range(s: Subject) -> Iterator[Symptom]:
             f"std {worst(s.spread, lost):.3g}",
             {"std": worst(s.spread, lost)},
         )
-    constant = zero & (s.spread == 0) & ~padding(s)
+    constant = zero & (s.spread == 0) & ~s.stats.padding
     if constant.any() and dead:
         yield Symptom("error", "the robot never moves: no channel but a gripper has a range", CHECK_DATA)
     elif constant.any():
         yield Symptom("note", "channels that never move", "None needed if the robot has no such axis.", where(constant))
-
-
-def padding(s: Subject) -> BoolArray:
-    """Channels from which on every figure is zero to the end: the tail that fills a fixed action width."""
-    dead = np.all([(s.stats[name] == 0).reshape(-1, s.stats.dim).all(axis=0) for name in s.stats], axis=0)
-    return np.logical_and.accumulate(dead[::-1])[::-1]
 
 
 def near_zero_range(s: Subject) -> Iterator[Symptom]:

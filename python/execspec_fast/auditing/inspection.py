@@ -36,7 +36,8 @@ def inspect(folder: Folder, question: Question, services: Sequence[Service] = ()
         their `to_dict`; `keys` and `shadowed`, how many keys the ecosystem's loader finds, and how many more lie in
         the files; `intended`, the key that is meant or None, and `bound_by`, how that is known; `siblings`, the wrong
         keys of the intended one; `motion`, what the only key makes the robot do, where no deployment tells that of
-        its own; `deployments`, the verdict on each.
+        its own; `unfit`, why the controller can be meant for none of the keys, if one is named; `deployments`, the
+        verdict on each.
     """
     checkpoints = read_folder(folder)
     answers = [_answer(checkpoint, question) for checkpoint in checkpoints]
@@ -73,6 +74,7 @@ def _answer(checkpoint: Checkpoint, question: Question) -> Answer:
         "bound_by": "only key" if only else "unknown",
         "siblings": siblings,
         "motion": question.motion(only) if only else None,
+        "unfit": question.unfit(specs),
         "deployments": [],
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import IntEnum
@@ -78,6 +79,7 @@ class AuditReport:
         lost: verdicts on deployments whose checkpoint is not there.
         order: names of all deployments, as configured.
         fail_on: the least severity that fails the audit.
+        general: findings on no checkpoint in particular.
     """
 
     target: str
@@ -85,12 +87,13 @@ class AuditReport:
     lost: tuple[Verdict, ...] = ()
     order: tuple[str, ...] = ()
     fail_on: FailOn = "error"
+    general: tuple[Finding, ...] = ()
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
         """Worst first."""
         told = [Finding(**finding) for answer in self.answers for finding in answer["findings"]]
-        told += [finding for verdict in self.lost for finding in verdict.findings()]
+        told += [*self.general, *(finding for verdict in self.lost for finding in verdict.findings())]
         return tuple(sorted(told, key=lambda f: (SEVERITIES.index(f.severity), f.code, f.target, f.message)))
 
     @cached_property
@@ -160,7 +163,11 @@ class AuditReport:
         return ExitCode.OK if self.specs or self.deployments else ExitCode.NOTHING
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-serializable."""
+        """Strictly JSON-serializable, as `strict` has it."""
+        plain: dict[str, Any] = strict(self._plain())
+        return plain
+
+    def _plain(self) -> dict[str, Any]:
         return {
             "schema_version": SCHEMA_VERSION,
             "tool": {"name": "execspec", "version": _core.__version__},
@@ -176,6 +183,18 @@ class AuditReport:
             "specs": list(self.specs),
             "files": list(self.files),
         }
+
+
+def strict(value: Any) -> Any:
+    """`value` as lists, dictionaries and scalars that strict JSON has; None for a number that is infinite or none.
+
+    Messages hold such a number in words.
+    """
+    if isinstance(value, Mapping):
+        return {str(name): strict(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [strict(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _likeness(answer: Answer) -> object:

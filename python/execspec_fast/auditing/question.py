@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-
 from ..actions import Actions
-from ..agreement import Agreement, agree, infer_gripper
-from ..client import client_ops
+from ..agreement import Agreement, agree
 from ..controller import Controller
-from ..conventions import declared
-from ..deployment import Deployment, summary
+from ..deployment import deploy, misfit, scripted
 from ..errors import ExecSpecError
-from ..profiles import find_profile
+from ..motion import summary
 from ..sample import ActionSample
 from ..spec import ExecSpec
-from .siblings import ends, rank
-from .units import Units, takes
-
-OPEN_X = ("openvla", "openvla-oft")
-"""Ecosystems whose rollout scripts `client_ops` knows."""
+from .siblings import rank
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,55 +50,34 @@ class Question:
         except ExecSpecError:
             return ActionSample.uniform(spec.dim)
 
-    def units(self, spec: ExecSpec) -> Units:
-        """What the drift of `spec` is read in: what the controller makes of it, if it can be its controller."""
-        rate = (self.controller and self.controller.rate.value) or spec.conventions.rate.value
-        return Units.of(np.abs(ends(spec)).max(axis=0), self.controller, rate)
+    def takes(self, spec: ExecSpec) -> Controller | None:
+        """What `spec` is sent to; None if no controller is named, or none that can be meant for this action."""
+        return None if self.controller is None or misfit(spec, self.controller) else self.controller
+
+    def unfit(self, specs: Sequence[ExecSpec]) -> str:
+        """Why the controller can be meant for none of these; empty if it can, if none is named, or for no specs."""
+        why = [misfit(spec, self.controller) for spec in specs] if self.controller else []
+        return why[0] if why and all(why) else ""
 
     def motion(self, spec: ExecSpec) -> dict[str, Any] | None:
-        """What `spec` makes the robot do, as `Summary.to_dict` and the controller's name.
-
-        None if no controller is named, or this cannot be its action.
-        """
-        reach = np.abs(ends(spec)).reshape(-1, spec.stats.dim).max(axis=0)
-        if self.controller is None or not takes(self.controller, reach):
+        """What `spec` makes the robot do, as `Summary.to_dict` and the controller's name; None as `takes`."""
+        controller = self.takes(spec)
+        if controller is None:
             return None
-        found = summary(Deployment(_sent(spec, self.controller), self.controller), self.sample(spec))
-        return {"controller": self.controller.name, **found.to_dict()}
+        return {"controller": controller.name, **summary(deploy(spec, controller), self.sample(spec)).to_dict()}
 
     def agreement(self, spec: ExecSpec) -> tuple[Agreement, ...]:
         """C1 to C9 of `spec` and the controller; none if no controller is named."""
         if self.controller is None:
             return ()
-        return agree(_sent(spec, self.controller), self.controller, self.sample(spec))
+        return agree(scripted(spec, self.controller), self.controller, self.sample(spec))
 
     def siblings(
-        self, specs: Sequence[ExecSpec], shadowed: Sequence[ExecSpec], intended: Sequence[ExecSpec]
+        self,
+        specs: Sequence[ExecSpec],
+        shadowed: Sequence[ExecSpec],
+        intended: Sequence[ExecSpec],
+        limits: Mapping[str, float] | None = None,
     ) -> dict[str, Any] | None:
-        """The wrong keys, as `Siblings.to_dict`; None if nothing is intended that can run."""
-        return rank(specs, shadowed, intended, self.sample).to_dict(self.units) if intended else None
-
-
-def at_rate(controller: Controller | None, rate: float | None, where: str) -> Controller | None:
-    """The controller at `rate` Hz, which `where` says; as it is if nothing does.
-
-    Raises:
-        ExecSpecError: a rate without a controller, which would change nothing; or one that is not positive.
-    """
-    if rate is None:
-        return controller
-    if controller is None:
-        raise ExecSpecError(
-            f"{where}: {rate:g} Hz, and no controller that runs at it; name one, by file or name (--controller, "
-            "or controller in [[deployment]])"
-        )
-    if not 0 < rate < math.inf:
-        raise ExecSpecError(f"{where}: {rate:g} Hz is no rate; name actions per second")
-    return replace(controller, rate=declared(rate, where))
-
-
-def _sent(spec: ExecSpec, controller: Controller) -> ExecSpec:
-    """`spec` with the client ops of the script that runs such policies on this controller, where one is known."""
-    if find_profile(spec.profile).ecosystem not in OPEN_X or infer_gripper(spec).value is None:
-        return spec
-    return replace(spec, post=client_ops(controller.name, spec.dim, spec.gripper or ()))
+        """The wrong keys, as `Siblings.to_dict`; None if nothing is intended that can run. `limits` as in `rank`."""
+        return rank(specs, shadowed, intended, self.sample, self.takes, limits).to_dict() if intended else None

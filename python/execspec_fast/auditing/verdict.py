@@ -13,6 +13,7 @@ from ..spec import ExecSpec
 from .config import Entry
 from .question import Question
 from .rules import skeleton
+from .units import ACTION_UNITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,8 @@ def judge(entry: Entry, checkpoint: Checkpoint, question: Question) -> Verdict:
         return Verdict(entry, checkpoint.path, (failure,))
     loaded = [spec, *_runnable(entry, checkpoint, (each for each in checkpoint.keys if each is not published))]
     shadowed = _runnable(entry, checkpoint, checkpoint.shadowed)
-    siblings = question.siblings(loaded, shadowed, [spec])
+    limits = entry.max_drift if isinstance(entry.max_drift, Mapping) else None
+    siblings = question.siblings(loaded, shadowed, [spec], limits)
     agreement = question.agreement(spec) if entry.controller else ()
     remarks = (
         *_failures(entry, spec, siblings),
@@ -140,26 +142,54 @@ def _unresolved(checkpoint: Checkpoint, key: str) -> Remark:
 
 
 def _failures(entry: Entry, spec: ExecSpec, siblings: Mapping[str, Any] | None) -> Iterator[Remark]:
-    if entry.digest not in (None, spec.digest):
+    if entry.digest is not None and not spec.digest.startswith(entry.digest):
         yield Remark(
             "P1",
-            f"digest {spec.digest[:12]} is not the pinned {str(entry.digest)[:12]}",
+            f"digest {_apart(spec.digest, entry.digest)} is not the pinned {_apart(entry.digest, spec.digest)}",
             "Find out what changed (figures, un-normalizer, conventions) before this runs; then pin the new digest.",
             {"digest": spec.digest, "pinned": entry.digest},
         )
-    if entry.max_drift is not None and siblings and siblings["unranked"]:
+    if entry.max_drift is not None and siblings:
+        yield from _too_far(entry.max_drift, siblings)
+
+
+def _too_far(accepted: float | Mapping[str, float], siblings: Mapping[str, Any]) -> Iterator[Remark]:
+    """What `max_drift` has against the wrong keys, among them those nobody measured in its units."""
+    if siblings["unranked"]:
         yield Remark(
             "K2",
             f"{siblings['unranked']:,} wrong keys are too many to rank, so that they stay below max_drift is not shown",
             "Remove keys that this robot never uses from the checkpoint.",
-            {"unranked": siblings["unranked"], "max_drift": entry.max_drift},
+            {"unranked": siblings["unranked"], "max_drift": accepted},
         )
-    worst = siblings and siblings["worst"]
-    if worst and entry.max_drift is not None and worst["mean"] >= entry.max_drift:
+    worst = siblings["worst"]
+    if not worst:
+        return
+    limits = accepted if isinstance(accepted, Mapping) else {ACTION_UNITS: accepted}
+    read = {**worst["read"], ACTION_UNITS: worst["mean"]}
+    unread = [unit for unit in limits if unit not in read]
+    if unread:
         yield Remark(
             "K2",
-            f"executing {worst['executed']!a} instead drifts by {worst['mean']:.4g}, "
-            f"which is not below {entry.max_drift:.4g}",
-            "Remove keys that this robot never uses from the checkpoint, or accept the risk with a larger max_drift.",
-            {"executed": worst["executed"], "mean": worst["mean"], "max_drift": entry.max_drift},
+            f"max_drift is in {unread[0]}, and no controller is known that makes {unread[0]} of this action, so that "
+            "wrong keys stay below it is not shown",
+            "Name the controller that this action is sent to, or give max_drift as a number, in controller units.",
+            {"unread": unread, "max_drift": accepted},
         )
+    beyond = {unit: limit for unit, limit in limits.items() if unit in read and read[unit] >= limit}
+    if beyond:
+        told = [f"{read[unit]:.4g} {unit}".removesuffix(f" {ACTION_UNITS}") for unit in beyond]
+        most = [f"{limit:.4g} {unit}".removesuffix(f" {ACTION_UNITS}") for unit, limit in beyond.items()]
+        yield Remark(
+            "K2",
+            f"executing {worst['executed']!a} instead drifts by {' and '.join(told)}, "
+            f"which is not below {' and '.join(most)}",
+            "Remove keys that this robot never uses from the checkpoint, or accept the risk with a larger max_drift.",
+            {"executed": worst["executed"], "mean": worst["mean"], "read": worst["read"], "max_drift": accepted},
+        )
+
+
+def _apart(digest: str, other: str) -> str:
+    """As much of a digest as tells it from another one."""
+    same = next((n for n, (a, b) in enumerate(zip(digest, other, strict=False)) if a != b), 0)
+    return digest[: max(12, same + 4)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,7 +14,10 @@ import numpy.typing as npt
 
 from .. import _core
 from ..auditing.siblings import plausible
+from ..controller import Controller
+from ..deployment import Deployment, deploy
 from ..errors import ExecSpecError, ShapeMismatchError
+from ..formats.controller_files import load_controller
 from ..registry import open_registry
 from ..sample import ActionSample
 from ..spec import BY_USER, ExecSpec
@@ -96,6 +100,7 @@ def certify(
     policy: Policy | None = None,
     siblings: Sequence[ExecSpec] | None = None,
     limits: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
+    controller: Controller | str | os.PathLike[str] | None = None,
     valid_days: float = VALID_DAYS,
     now: datetime | None = None,
 ) -> Certificate:
@@ -106,17 +111,25 @@ def certify(
         sample: normalized actions; None for those behind the published figures, or uniform where these make none.
         policy: thresholds of the verdict.
         siblings: in the place of those in the intended spec's checkpoint (`siblings_of`).
-        limits: `(low, high)`, scalars or `(D,)`, in action units: the input range of a controller, outside which
-            actions are counted as saturated.
+        limits: `(low, high)`, scalars or `(D,)`, in action units: the input range of a controller that is not known
+            beyond that, outside which actions are counted as saturated.
+        controller: what both are sent to, or a name or file that `load_controller` knows. Drift is then of what it
+            makes of them, and saturation, motion and conventions C1 to C9 are stated. Specs of one ecosystem run under
+            the same client ops, those of its rollout script; siblings under the intended one's.
         valid_days: how long the certificate is valid.
         now: when it is issued, with its time zone; None for the clock.
 
     Raises:
-        ShapeMismatchError: specs, sample or limits of different D.
-        ExecSpecError: both a pair and siblings, a time without zone, or no validity.
+        ShapeMismatchError: specs, sample, limits or controller of different D.
+        UnknownControllerError, FormatError: no such controller, or a broken file of one.
+        ExecSpecError: both a pair and siblings, both limits and a controller, a time without zone, or no validity.
     """
     if executed is not None and siblings is not None:
         raise ExecSpecError("name the executed spec, or siblings, not both")
+    if limits is not None and controller is not None:
+        raise ExecSpecError("name limits, or a controller, which has its own, not both")
+    if controller is not None and not isinstance(controller, Controller):
+        controller = load_controller(controller)
     issued = whole_seconds(now)
     if not 0 < valid_days < 100_000:
         raise ExecSpecError(f"valid_days is {valid_days!r}; a certificate is valid for more than 0 and < 100000 days")
@@ -128,7 +141,9 @@ def certify(
     if actions.dim != intended.dim:
         raise ShapeMismatchError(f"{intended.name} has {intended.dim} channels, the sample {actions.dim}")
     ends = None if limits is None else _limits(limits, intended.dim)
-    found = [evidence.comparison(intended, other, actions, policy, ends) for other in others]
+    meant = evidence.Side(intended, None if controller is None else deploy(intended, controller))
+    runs = [evidence.Side(other, _robot(meant.robot, other, pair=executed is not None)) for other in others]
+    found = [evidence.comparison(meant, run, actions, policy, ends) for run in runs]
     stated = {
         "sample": evidence.actions(actions, kind),
         "limits": None if ends is None else {"low": ends[0].tolist(), "high": ends[1].tolist()},
@@ -146,12 +161,21 @@ def certify(
             "scope": SCOPE,
             "method": METHOD,
             "intended": evidence.specification(intended),
+            "controller": controller and controller.to_dict(),
+            "deployment": evidence.robot(meant.robot, actions),
             "against": wire.SIBLINGS if executed is None else wire.PAIR,
             "comparisons": found,
             "nearest": evidence.nearest(found),
-            "semantic_digest": _semantics(stated, intended, others),
+            "semantic_digest": _semantics(stated, intended, others, controller),
         }
     )
+
+
+def _robot(meant: Deployment | None, other: ExecSpec, *, pair: bool) -> Deployment | None:
+    """The other spec on the robot: a sibling runs under the same client, one of a pair under that of its ecosystem."""
+    if meant is None:
+        return None
+    return deploy(other, meant.controller) if pair else meant.running(other)
 
 
 def siblings_of(spec: ExecSpec) -> tuple[ExecSpec, ...]:
@@ -222,7 +246,9 @@ def _verdict(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {"name": name, "reasons": reasons}
 
 
-def _semantics(stated: Mapping[str, Any], intended: ExecSpec, others: Sequence[ExecSpec]) -> str:
+def _semantics(
+    stated: Mapping[str, Any], intended: ExecSpec, others: Sequence[ExecSpec], controller: Controller | None
+) -> str:
     import hashlib
     import json
 
@@ -234,4 +260,6 @@ def _semantics(stated: Mapping[str, Any], intended: ExecSpec, others: Sequence[E
         "policy": stated["policy"],
         "verdict": stated["verdict"]["name"],
     }
+    if controller is not None:
+        meaning["controller"] = controller.meaning
     return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()

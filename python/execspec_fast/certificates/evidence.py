@@ -7,23 +7,32 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from .. import _core
+from ..agreement import agree
+from ..auditing.units import Units
 from ..bounds import drift_bounds
-from ..conventions import compare
-from ..drift import SEPARABLE, drift
+from ..conventions import Conventions, compare
+from ..deployment import Deployment
+from ..drift import drift
 from ..errors import ExecSpecError, ShapeMismatchError
 from ..mismatch import mismatch
-from ..ops import OpDType, OpKind, OpTable
+from ..motion import saturation, summary
+from ..ops import OpDType, OpKind, OpTable, describe
 from ..sample import ActionSample
 from ..spec import ExecSpec
 from ..stats import FloatArray
+from ..unnormalizer import Executable, Unnormalizer
 from .policy import Policy
 
 Limits = tuple[FloatArray, FloatArray]
+
+METRICS = ("mean_abs", "bias", "rms", "max", "worst_case")
+"""Of `Drift`, by channel."""
 
 FIGURES, UNIFORM, GIVEN = "figures", "uniform", "given"
 UNBOUNDED = "infinite: nothing bounds it"
@@ -67,47 +76,108 @@ def actions(sample: ActionSample, kind: str) -> dict[str, Any]:
     }
 
 
-def comparison(
-    intended: ExecSpec, executed: ExecSpec, sample: ActionSample, policy: Policy, limits: Limits | None
-) -> dict[str, Any]:
+def robot(deployment: Deployment | None, sample: ActionSample) -> dict[str, Any] | None:
+    """What a controller makes of a spec: client ops, saturation, motion, and C1 to C9; None without one."""
+    if deployment is None:
+        return None
+    post = deployment.spec.post
+    return {
+        "client": None if post is None else list(describe(post)),
+        "motion": summary(deployment, sample).to_dict(),
+        "agreement": [row.to_dict() for row in agree(deployment.spec, deployment.controller, sample)],
+    }
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """A spec, and what runs of it.
+
+    Attributes:
+        robot: with a controller, the deployment.
+    """
+
+    spec: ExecSpec
+    robot: Deployment | None = None
+
+    @property
+    def post(self) -> OpTable | None:
+        return (self.robot.spec if self.robot else self.spec).post
+
+    @property
+    def map(self) -> Unnormalizer:
+        """From `u` to what the robot does; without a controller, to what one is sent."""
+        if self.robot is not None:
+            return self.robot.map
+        return self.spec.map if self.post is None else self.spec.map.then(self.post)
+
+    @property
+    def conventions(self) -> Conventions:
+        return self.spec.conventions if self.robot is None else self.robot.conventions
+
+    @property
+    def taken(self) -> Executable:
+        """The same in controller units: means over channels want one unit."""
+        if self.robot is None:
+            return self
+        return Deployment(self.robot.spec, self.robot.controller.unscaled)
+
+    @property
+    def units(self) -> Sequence[str | None]:
+        """Unit of every channel of `map`; None where no controller says."""
+        return self.robot.units if self.robot else [None] * self.spec.dim
+
+    def saturation(self, sample: ActionSample, limits: Limits | None) -> FloatArray | None:
+        """`(D,)`, share of the actions outside the limits, else the controller's input range; None without either."""
+        if limits is None:
+            return saturation(self.robot, sample) if self.robot else None
+        share = _core.outside(self.spec.map._core, sample._core, *(limit.tolist() for limit in limits))
+        share[list(sample.excluded)] = np.nan
+        return share
+
+
+def comparison(meant: Side, run: Side, sample: ActionSample, policy: Policy, limits: Limits | None) -> dict[str, Any]:
     """Everything found of executing one spec where the other was meant, with the verdict.
 
     Raises:
         ShapeMismatchError: specs, sample or limits of different D.
     """
+    intended, executed = meant.spec, run.spec
     if intended.dim != executed.dim:
         raise ShapeMismatchError(
             f"{intended.name} has {intended.dim} channels and {executed.name} {executed.dim}: "
             "actions of different width cannot be compared"
         )
-    assumes, conflicts = compare(intended.conventions, executed.conventions)
+    assumes, conflicts = compare(meant.conventions, run.conventions)
     barred = "; ".join(conflicts)
-    same_post = _same(intended.post, executed.post)
+    same_post = _same(meant.post, run.post)
     if not same_post:
-        conflicts += ("the clients run different ops after the un-normalizer",)
-    found = drift(intended, executed, sample)
-    bounds = drift_bounds(intended, executed)
+        assumes += ("the clients run different ops after the un-normalizer: drift holds the difference",)
+    found, whole = drift(meant, run, sample), drift(meant.taken, run.taken, sample)
+    read = Units.of(meant.robot).read(whole.mean_abs, whole.channels_used) if meant.robot else None
+    bounds = drift_bounds(intended, run, meant)
     transform = mismatch(intended, executed)
-    saturation = None if limits is None else [_saturation(spec, sample, limits) for spec in (intended, executed)]
+    shares = [side.saturation(sample, limits) for side in (meant, run)]
     channels = []
     for d, name in enumerate(intended.channels):
         why: dict[str, str] = {}
         known = np.nan if barred else 1.0  # no map of single channels leads from one to the other
         channel = {
             "name": name,
+            "unit": meant.units[d],
             "scale": _number(known * transform.scale[d], why, "scale", barred or transform.reason[d]),
             "offset": _number(known * transform.offset[d], why, "offset", barred or transform.reason[d]),
             "invertible": not barred and bool(transform.invertible[d]),
             **{
                 metric: _number(getattr(found, metric)[d], why, metric, sample.excluded.get(d) or found.reason)
-                for metric in SEPARABLE
+                for metric in METRICS
             },
             "mean_abs_low": _number(known * bounds.lower[d], why, "mean_abs_low", barred),
             "mean_abs_high": _number(known * bounds.upper[d], why, "mean_abs_high", barred),
             "bounds_from": bounds.reason[d] or "the published figures",
-            "saturation": None
-            if saturation is None
-            else [_number(side[d], why, "saturation", sample.excluded.get(d, "")) for side in saturation],
+            "saturation": [
+                _number(x[d], why, "saturation", sample.excluded.get(d, "")) for x in shares if x is not None
+            ]
+            or None,
             "undefined": why,
         }
         channels.append(channel)
@@ -116,14 +186,16 @@ def comparison(
         listed = ", ".join(intended.channels[d] for d in outside)
         assumes += (f"the sample is not the distribution behind the figures: its mean is out of bounds on {listed}",)
     why = {}
-    joint = [_number(x, why, "mean_l2_interval", found.reason) for x in found.mean_l2_interval]
+    joint = [_number(x, why, "mean_l2_interval", whole.reason) for x in whole.mean_l2_interval]
     result = {
         "executed": specification(executed),
+        "deployment": robot(run.robot, sample),
         "channels": channels,
-        "channels_used": list(found.channels_used),
-        "mean": _number(found.mean, why, "mean", found.reason or "no channel is averaged"),
-        "mean_l2": _number(found.mean_l2, why, "mean_l2", found.reason),
+        "channels_used": list(whole.channels_used),
+        "mean": _number(whole.mean, why, "mean", whole.reason or "no channel is averaged"),
+        "mean_l2": _number(whole.mean_l2, why, "mean_l2", whole.reason),
         "mean_l2_interval": joint,
+        "read": read,
         "undefined": why,
         "assumes": list(dict.fromkeys((*found.assumes, *assumes))),
         "bounds_assume": list(bounds.assumptions),
@@ -138,12 +210,6 @@ def nearest(comparisons: Sequence[Mapping[str, Any]]) -> int | None:
     """Index of the comparison of smallest mean drift; None if none has one."""
     known = [(each["mean"], n) for n, each in enumerate(comparisons) if each["mean"] is not None]
     return min(known)[1] if known else None
-
-
-def _saturation(spec: ExecSpec, sample: ActionSample, limits: Limits) -> FloatArray:
-    share = _core.outside(spec.map._core, sample._core, *(limit.tolist() for limit in limits))
-    share[list(sample.excluded)] = np.nan
-    return share
 
 
 def _same(a: OpTable | None, b: OpTable | None) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from .wire import PAIR
@@ -13,7 +14,8 @@ COLUMNS = ("channel", "executed = scale · intended + offset", "mean", "mean, fr
 
 def text(contents: Mapping[str, Any], digest: str) -> str:
     """The certificate of these contents and digest in Markdown; names from foreign files are escaped."""
-    return "\n".join([*_head(contents, digest), *_specs(contents), *_drift(contents), *_grounds(contents), ""])
+    parts = (_head(contents, digest), _specs(contents), _robot(contents), _drift(contents), _grounds(contents))
+    return "\n".join([*chain.from_iterable(parts), ""])
 
 
 def _head(c: Mapping[str, Any], digest: str) -> Iterator[str]:
@@ -43,6 +45,38 @@ def _specs(c: Mapping[str, Any]) -> Iterator[str]:
     yield from _table(("checkpoint", "file", "sha256"), list(files))
 
 
+def _robot(c: Mapping[str, Any]) -> Iterator[str]:
+    """The controller, what it makes of every spec, and whose word says what."""
+    controller = c.get("controller")
+    if not controller:
+        return
+    origin = f", sha256 `{controller['sha256']}`" if controller["sha256"] else ""
+    yield f"### On the controller {_plain(controller['name'])}"
+    yield ""
+    yield f"Its data are from {_plain(controller['source'])}{origin}."
+    yield ""
+    runs = [(each["executed"]["key"], each["deployment"]) for each in c["comparisons"]]
+    sides = [(c["intended"]["key"], c["deployment"]), *runs]
+    yield from _table(
+        ("key", "client ops", "what the robot does"),
+        [(key, _ops(side["client"]), side["motion"]["text"]) for key, side in sides],
+    )
+    told = [
+        (row["code"], row["convention"], _whence(row["policy"]), _whence(row["controller"]), row["outcome"])
+        for row in c["deployment"]["agreement"]
+        if row["outcome"] != "absent"
+    ]
+    yield from _table(("", "convention", "policy", "controller", ""), told)
+    yield from _list([*(row["message"] for row in c["deployment"]["agreement"] if row["message"]),
+                      *c["deployment"]["motion"]["caveats"], *c["deployment"]["motion"]["assumes"]])  # fmt: skip
+
+
+def _ops(client: Sequence[str] | None) -> str:
+    """Those of the channels that have any."""
+    does = {d: [op for op in ops.split(" | ") if op != "identity"] for d, ops in enumerate(client or ())}
+    return "; ".join(f"channel {d}: {', then '.join(ops)}" for d, ops in does.items() if ops) or "none"
+
+
 def _drift(c: Mapping[str, Any]) -> Iterator[str]:
     for n, each in enumerate(c["comparisons"], 1):
         nearest = " (nearest)" if c["nearest"] == n - 1 and len(c["comparisons"]) > 1 else ""
@@ -51,10 +85,10 @@ def _drift(c: Mapping[str, Any]) -> Iterator[str]:
         yield ""
         yield f"{verdict['name'].capitalize()}: {_sentence(verdict['reasons'])}"
         yield ""
-        saturated = c["limits"] is not None
+        saturated = c["limits"] is not None or bool(c.get("controller"))
         rows = [
             [
-                channel["name"],
+                channel["name"] + (f", {channel['unit']}" if channel.get("unit") else ""),
                 "none" if channel["scale"] is None else f"{channel['scale']:.6g}, {channel['offset']:.6g}",
                 _number(channel["mean_abs"]),
                 f"{_number(channel['mean_abs_low'])} to {_number(channel['mean_abs_high'])}",
@@ -67,7 +101,9 @@ def _drift(c: Mapping[str, Any]) -> Iterator[str]:
         yield from _table([*COLUMNS, *(["outside limits, intended and executed"] if saturated else [])], rows)
         low, high = each["mean_l2_interval"]
         l2 = _number(each["mean_l2"]) if each["mean_l2"] is not None else f"{_number(low)} to {_number(high)}"
-        yield f"Mean |drift| {_number(each['mean'])}, mean L2 {l2}, over channels {each['channels_used']}."
+        read = "".join(f"{_number(value)} {unit}, " for unit, value in (each.get("read") or {}).items())
+        per = f"{read.removesuffix(', ')} per step; in controller units " if read else ""
+        yield f"Mean |drift| {per}{_number(each['mean'])}, mean L2 {l2}, over channels {each['channels_used']}."
         yield ""
         notes = [
             f"channel {channel['name']}, {field}: {why}"
@@ -105,7 +141,12 @@ def _list(sentences: Sequence[str]) -> Iterator[str]:
 
 
 def _known(fact: Mapping[str, Any]) -> str:
-    return f"{fact['value']} ({fact['status']})"
+    return "unknown" if fact["status"] == "unknown" else f"{fact['value']} ({fact['status']})"
+
+
+def _whence(fact: Mapping[str, Any]) -> str:
+    """A fact with the place, or the rule, that it is known by."""
+    return _known(fact).removesuffix(")") + (f": {fact['why']})" if fact["status"] != "unknown" else "")
 
 
 def _sentence(reasons: Sequence[str]) -> str:

@@ -25,8 +25,9 @@ class Policy:
     """Thresholds of a verdict.
 
     Attributes:
-        eps_equivalent: largest |delta| per channel, in action units, that counts as none. The default is ten
-            micrometres for an action in metres: above the epsilons that stacks add, below any robot's repeatability.
+        eps_equivalent: largest |delta| per channel that counts as none, in action units, or in what a controller makes
+            of them (m, rad). The default is ten micrometres for metres: above the epsilons that stacks add, below any
+            robot's repeatability.
         sample_if_unbounded: where the domain of u bounds no drift, judge by the largest |delta| over the sample.
             Else such a channel is inequivalent.
         required: conventions that must be known on both sides; where one is not, the verdict is undetermined.
@@ -71,6 +72,7 @@ class Policy:
         beyond, undefined = [], []
         for channel in channels:
             value, name = channel["worst_case"], f"channel {channel['name']}"
+            unit = f" {channel['unit']}" if channel["unit"] else ""
             if value is None and self.sample_if_unbounded:
                 value = channel["max"]
                 if value is None:
@@ -79,7 +81,7 @@ class Policy:
             if value is None:
                 beyond.append((float("inf"), f"{name}: no bound on the domain of u, which is unbounded"))
             elif value > self.eps_equivalent:
-                beyond.append((value, f"{name}: up to {value:.6g}, and eps is {self.eps_equivalent:g}"))
+                beyond.append((value, f"{name}: up to {value:.6g}{unit}, and eps is {self.eps_equivalent:g}"))
         if beyond:
             beyond.sort(key=lambda each: -each[0])
             more = [f"and {len(beyond) - 1} more channels"] if len(beyond) > 1 else []

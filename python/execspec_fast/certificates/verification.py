@@ -12,7 +12,11 @@ from typing import Any
 import numpy.typing as npt
 
 from .. import _core
+from ..controller import GIVEN as RATE_GIVEN
+from ..controller import Controller, at_rate
+from ..controllers import find_controller
 from ..errors import ExecSpecError
+from ..formats.controller_files import load_controller
 from ..formats.strict_json import escape
 from ..registry import load_spec
 from ..sample import ActionSample
@@ -26,7 +30,7 @@ TOLERANCE = 2.0**-40
 """Relative difference up to which two computed numbers are one: what another machine's library may change. What was
 published is compared exactly, by digest."""
 
-NOT_COMPARED = ("issued", "expires", "tool")
+NOT_COMPARED = ("issued", "expires", "tool", "schema_version")
 """Of the certificate itself, not of what it certifies."""
 CAUSES = ("/key", "/sha256", "/digest")
 """How the pointer ends of a difference that explains others: told first."""
@@ -99,6 +103,7 @@ def verify(
     certificate: Certificate | bytes | str | os.PathLike[str],
     *specs: ExecSpec | str,
     sample: ActionSample | npt.ArrayLike | None = None,
+    controller: Controller | str | os.PathLike[str] | None = None,
     now: datetime | None = None,
 ) -> Verification:
     """Recompute a certificate and compare.
@@ -108,16 +113,19 @@ def verify(
         specs: the intended spec and the executed one, or the siblings; as specs or as `PATH[#KEY][@PROFILE]`. For
             siblings the intended spec alone will do, if it was loaded from its files.
         sample: the recorded actions of a certificate over such, normalized.
+        controller: what the specs are sent to, as in `certify`; None for the tool's own of the name that is certified,
+            at the rate that is certified.
         now: the time to hold the dates against, with its zone; None for the clock.
 
     Returns:
-        The first outcome that holds of: missing, edited or unreadable, other tool, missing specs or actions, differs,
-        expired, ok. Nothing wrong with the files is raised.
+        The first outcome that holds of: missing, edited or unreadable, other tool, missing specs, actions or
+        controller, differs, expired, ok. Nothing wrong with the files is raised.
     """
     when = whole_seconds(now)
     try:
         issued = _read(certificate)
         loaded = [load_spec(spec) if isinstance(spec, str) else spec for spec in specs]
+        robot = load_controller(controller) if isinstance(controller, str | os.PathLike) else controller
     except CertificateError as error:
         return Verification(error.code, str(error))
     except (OSError, ExecSpecError) as error:
@@ -129,10 +137,10 @@ def verify(
             VerifyCode.OTHER_TOOL,
             f"issued by version {version}, this is {_core.__version__}: verify with that one, or certify anew",
         )
-    if problem := _incomplete(contents, loaded, sample):
+    if problem := _incomplete(contents, loaded, sample, robot):
         return Verification(VerifyCode.MISSING, problem)
     try:
-        found = _recompute(contents, loaded, sample, when)
+        found = _recompute(contents, loaded, sample, robot or _own(contents), when)
     except (OSError, ExecSpecError) as error:
         return Verification(VerifyCode.MISSING, str(error))
     differences = tuple(sorted(_compare(contents, found.contents), key=_rank))
@@ -155,7 +163,15 @@ def _read(certificate: Certificate | bytes | str | os.PathLike[str]) -> Certific
     return Certificate.from_json(Path(certificate).read_bytes(), os.fspath(certificate))
 
 
-def _incomplete(contents: Mapping[str, Any], specs: Sequence[ExecSpec], sample: Any) -> str:
+def _incomplete(
+    contents: Mapping[str, Any], specs: Sequence[ExecSpec], sample: Any, controller: Controller | None
+) -> str:
+    stated = contents.get("controller")
+    if stated and stated["sha256"] and controller is None:
+        place = f"{stated['source']}, sha256 {stated['sha256']}"
+        return f"the certificate is for the controller {stated['name']} of a file ({place}): name that file"
+    if controller is not None and not stated:
+        return f"the certificate is on actions, whatever they are sent to: certify anew with {controller.name}"
     if contents["sample"]["kind"] == GIVEN and sample is None:
         stored = contents["sample"]
         return f"the certificate is over given actions ({stored['description']}, sha256 {stored['sha256']}): name them"
@@ -164,7 +180,19 @@ def _incomplete(contents: Mapping[str, Any], specs: Sequence[ExecSpec], sample: 
     return "" if specs else "name the specs to verify, the intended one first"
 
 
-def _recompute(contents: Mapping[str, Any], specs: Sequence[ExecSpec], sample: Any, when: datetime) -> Certificate:
+def _own(contents: Mapping[str, Any]) -> Controller | None:
+    """The certified controller, of the tool's own; a rate that its issuer gave is taken again, as limits are."""
+    stated = contents.get("controller")
+    if not stated:
+        return None
+    known = find_controller(stated["name"])
+    rate = stated["rate"]
+    return at_rate(known, rate["value"] if rate["why"] == RATE_GIVEN else None, RATE_GIVEN)
+
+
+def _recompute(
+    contents: Mapping[str, Any], specs: Sequence[ExecSpec], sample: Any, controller: Controller | None, when: datetime
+) -> Certificate:
     limits = contents["limits"]
     pair = contents["against"] == PAIR
     return certify(
@@ -174,12 +202,15 @@ def _recompute(contents: Mapping[str, Any], specs: Sequence[ExecSpec], sample: A
         policy=Policy.from_dict(contents["policy"]),
         siblings=None if pair or len(specs) == 1 else specs[1:],
         limits=limits and (limits["low"], limits["high"]),
+        controller=controller,
         now=when,
     )
 
 
 def _rank(difference: Difference) -> int:
-    return next((n for n, end in enumerate(CAUSES) if difference.pointer.endswith(end)), len(CAUSES))
+    robot = difference.pointer.startswith("/controller")
+    ends = [robot or difference.pointer.endswith(end) for end in CAUSES]
+    return ends.index(True) if any(ends) else len(CAUSES)
 
 
 def _dates(contents: Mapping[str, Any], now: str) -> str:
@@ -208,10 +239,12 @@ def _differences(pointer: str, certified: Any, found: Any) -> Iterator[Differenc
 
 
 def _brief(value: Any) -> Any:
-    """A list of comparisons by its keys."""
-    if not isinstance(value, list):
+    """Comparisons, conventions and controllers by their names."""
+    if isinstance(value, list):
+        return [_brief(each) for each in value]
+    if not isinstance(value, Mapping):
         return value
-    return [each["executed"]["key"] if isinstance(each, Mapping) else each for each in value]
+    return value["executed"]["key"] if "executed" in value else value.get("code", value.get("name", {**value}))
 
 
 def _equal(certified: Any, found: Any) -> bool:

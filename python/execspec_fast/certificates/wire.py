@@ -18,7 +18,8 @@ from ..errors import FormatError
 from ..formats import strict_json
 
 FORMAT = "execspec-certificate"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""Version 1 knew no controllers; its files are read, and verify, as version 2 without one."""
 
 ZEROS = "0" * 64
 _DIGEST = re.compile(rb'\n  "digest": "([0-9a-f]{64})"')
@@ -98,7 +99,7 @@ def decode(data: bytes, file: str) -> dict[str, Any]:
 def problems(value: Any, schema: Mapping[str, Any], pointer: str = "") -> Iterator[tuple[str, str]]:
     """JSON pointer and reason of everything in `value` that breaks a schema.
 
-    Knows what `certificate.schema.json` uses of JSON Schema: `$ref` into `$defs`, `type`, `const`, `pattern`,
+    Knows what `certificate.schema.json` uses of JSON Schema: `$ref` into `$defs`, `type`, `const`, `enum`, `pattern`,
     `properties`, `required`, `additionalProperties` and `items`.
     """
     if "$ref" in schema:
@@ -110,6 +111,8 @@ def problems(value: Any, schema: Mapping[str, Any], pointer: str = "") -> Iterat
         return
     if "const" in schema and value != schema["const"]:
         yield pointer, f"{schema['const']!r} wanted, found {value!r}"
+    if "enum" in schema and value not in schema["enum"]:
+        yield pointer, f"one of {schema['enum']} wanted, found {value!r}"
     if "pattern" in schema and isinstance(value, str) and not re.search(schema["pattern"], value):
         yield pointer, f"{value!r} does not match {schema['pattern']}"
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""One specification, or one pair of them, told to people."""
+"""One specification, told to people."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import math
 from collections.abc import Sequence
 
 from ..auditing.candidates import Candidate
-from ..auditing.siblings import ends
-from ..auditing.units import ACTION_UNITS, Units
-from ..drift import Drift
+from ..inference import ends
 from ..ops import describe
 from ..spec import ExecSpec
 from .paper import Paper, columns, escape
@@ -20,10 +18,7 @@ def spec_text(spec: ExecSpec, others: Sequence[Candidate], paper: Paper) -> str:
     head = [
         ("ecosystem", spec.ecosystem),
         ("profile", f"{spec.profile} ({fact.status}: {fact.why})"),
-        *(
-            (f"or {one.profile}", one.reason or f"drift {_number(one.mean)}, {one.share:.2g} of the range")
-            for one in others
-        ),
+        *((f"or {one.profile}", str(one)) for one in others),
         ("domain of u", spec.domain.name),
         *((f"{name} from", str(source)) for name, source in spec.sources.items()),
         ("digest", spec.digest),
@@ -32,7 +27,7 @@ def spec_text(spec: ExecSpec, others: Sequence[Candidate], paper: Paper) -> str:
     low, high = ends(spec)
     table: list[tuple[str, ...]] = [("CHANNEL", "a = scale u", "+ offset", "a(u=-1)", "a(u=1)", "OPS")]
     table += [
-        (escape(name), *map(_number, (scale[d], offset[d], low[d], high[d])), ops)
+        (escape(name), *map(number, (scale[d], offset[d], low[d], high[d])), ops)
         for d, (name, ops) in enumerate(zip(spec.channels, describe(spec.table()), strict=True))
     ]
     facts = [
@@ -42,52 +37,21 @@ def spec_text(spec: ExecSpec, others: Sequence[Candidate], paper: Paper) -> str:
     return "\n".join(
         [
             paper.paint(escape(spec.name), "bold"),
-            *_lines([(f"  {name}", escape(text)) for name, text in head]),
+            *lines([(f"  {name}", escape(text)) for name, text in head]),
             "",
-            *_lines(table, right=(1, 2, 3, 4)),
+            *lines(table, right=(1, 2, 3, 4)),
             "",
-            *_lines([("CONVENTION", "VALUE", "KNOWN BY", ""), *[tuple(map(escape, row)) for row in facts]]),
-            "",
-        ]
-    )
-
-
-def drift_text(intended: ExecSpec, executed: ExecSpec, drift: Drift, units: Units, paper: Paper) -> str:
-    """What executing one spec in place of another does to every channel, and on average."""
-    table: list[tuple[str, ...]] = [("CHANNEL", "MEAN |D|", "BIAS", "RMS", "MAX", "WORST CASE", "UNIT", "")]
-    for d, name in enumerate(intended.channels):
-        unit, factor = (units.names[d], units.factor[d]) if units.names[d] else (ACTION_UNITS, 1.0)
-        figures = (drift.mean_abs, drift.bias, drift.rms, drift.max, drift.worst_case)
-        counted = "" if d in drift.channels_used else "not in the mean"
-        table.append((escape(name), *(_number(figure[d] * factor) for figure in figures), unit, counted))
-    low, high = drift.mean_l2_interval
-    l2 = _number(drift.mean_l2) if math.isfinite(drift.mean_l2) else f"between {_number(low)} and {_number(high)}"
-    read = [f"{_number(value)} {unit}" for unit, value in units.read(drift.mean_abs, drift.channels_used).items()]
-    summary = [
-        ("mean |d|", ", ".join(read)),
-        ("mean L2", f"{l2} {ACTION_UNITS}"),
-        ("actions", drift.sample),
-        *(("assumes", text) for text in drift.assumes),
-        *([("reason", drift.reason)] if drift.reason else []),
-    ]
-    return "\n".join(
-        [
-            f"intended  {paper.paint(escape(intended.name), 'bold')}  {intended.profile}  {intended.digest[:12]}",
-            f"executed  {paper.paint(escape(executed.name), 'bold')}  {executed.profile}  {executed.digest[:12]}",
-            "",
-            *_lines(table, right=range(1, 6)),
-            "",
-            *(f"{name:10}{paper.wrap(escape(text), 10)}" for name, text in summary),
+            *lines([("CONVENTION", "VALUE", "KNOWN BY", ""), *[tuple(map(escape, row)) for row in facts]]),
             "",
         ]
     )
 
 
-def _lines(rows: list[tuple[str, ...]], right: range | tuple[int, ...] = ()) -> list[str]:
+def lines(rows: list[tuple[str, ...]], right: range | tuple[int, ...] = ()) -> list[str]:
     return [line.rstrip() for line in columns(rows, right=tuple(right))]
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
     return f"{value:.6g}" if math.isfinite(value) else "-" if math.isnan(value) else "unbounded"
 
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..auditing.audit import GIVEN, audit
+from ..auditing.audit import audit
 from ..auditing.outcome import SCHEMA_VERSION, ExitCode
 from ..errors import SEVERITIES, ExecSpecError
 from .paper import Paper, escape
@@ -37,12 +37,13 @@ DRIFT = """examples:
 
 CERTIFY = """examples:
   execspec certify ckpt#libero_goal --output goal.cert.json      against its plausible siblings
+  execspec certify ckpt#libero_goal --controller libero          on that controller; else that of its deployment
   execspec certify ckpt#a other#a --format markdown              a pair, for a model card"""
 
 VERIFY = """example:
   execspec verify goal.cert.json ckpt#libero_goal
-exit codes: 0 matches, 1 differs, 2 usage, 3 file or specification missing, 4 expired, 6 made by another major version,
-7 bytes were edited, 8 unreadable or of a newer schema"""
+exit codes: 0 matches, 1 differs, 2 usage, 3 a file (certificate, specification, actions, controller) missing,
+4 expired, 6 made by another major version, 7 bytes were edited, 8 unreadable or of a newer schema"""
 
 FILES = """example:
   execspec files --format hf | xargs hf download ORG/MODEL       metadata only, no weights"""
@@ -101,19 +102,18 @@ def _parser() -> ArgumentParser:
         return made
 
     def measured(made: ArgumentParser) -> None:
-        made.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
         made.add_argument("--actions", metavar="FILE", help=ACTIONS)
-        made.add_argument("--controller", metavar="FILE|NAME", help="what actions are sent to: drift in mm and degrees")
+        made.add_argument("--controller", metavar="FILE|NAME", help="what actions are sent to (default: as deployed)")
         made.add_argument("--rate", type=_positive, metavar="HZ", help="actions per second, of the controller")
+        made.add_argument("--config", metavar="FILE", help="deployments (default: execspec.toml, pyproject.toml)")
 
-    def recorded(made: ArgumentParser) -> None:
-        made.add_argument("--actions", metavar="FILE", help=ACTIONS)
-        made.add_argument("--normalized", action="store_true", help=NORMALIZED)
+    def formatted(made: ArgumentParser, *formats: str) -> None:
+        made.add_argument("--format", choices=formats, default=formats[0], help=f"default: {formats[0]}")
 
     one = command("audit", _audit, "audit every checkpoint below a path", AUDIT)
     one.add_argument("path", nargs="?", default=".", help="checkpoint, folder, Hugging Face cache or file (default: .)")
     measured(one)
-    one.add_argument("--config", metavar="FILE", help="deployments (default: execspec.toml, pyproject.toml)")
+    formatted(one, "text", "json")
     one.add_argument("--fail-on", choices=(*SEVERITIES, "never"), default="error", help="default: error")
     one.add_argument(
         "-j", "--jobs", type=_count, default=len(os.sched_getaffinity(0)), help="processes (default: CPUs)"
@@ -124,13 +124,14 @@ def _parser() -> ArgumentParser:
 
     one = command("show", _show, "show one specification", SHOW)
     one.add_argument("spec", metavar="PATH[#KEY][@PROFILE]")
-    one.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
+    formatted(one, "text", "json")
 
     one = command("drift", _drift, "measure what executing B does where A was meant", DRIFT)
     one.add_argument("intended", metavar="A", help="PATH[#KEY][@PROFILE] that was meant")
     one.add_argument("executed", metavar="B", help="PATH[#KEY][@PROFILE] that is executed")
     measured(one)
     one.add_argument("--normalized", action="store_true", help=NORMALIZED)
+    formatted(one, "text", "json")
     one.add_argument(
         "--sample",
         choices=("stats", "uniform", "gaussian"),
@@ -143,8 +144,9 @@ def _parser() -> ArgumentParser:
     )
     one.add_argument("intended", metavar="A", help="PATH[#KEY][@PROFILE] that is meant")
     one.add_argument("executed", metavar="B", nargs="?", help="the other one (default: the plausible siblings of A)")
-    one.add_argument("--format", choices=("json", "markdown"), default="json", help="default: json")
-    recorded(one)
+    measured(one)
+    one.add_argument("--normalized", action="store_true", help=NORMALIZED)
+    formatted(one, "json", "markdown")
     one.add_argument(
         "--eps", type=_positive, default=1e-5, help="largest difference that is equivalent (default: 1e-05)"
     )
@@ -153,8 +155,9 @@ def _parser() -> ArgumentParser:
     one = command("verify", _verify, "recompute a certificate and say what differs", VERIFY)
     one.add_argument("certificate", metavar="CERTIFICATE")
     one.add_argument("specs", metavar="PATH[#KEY][@PROFILE]", nargs="*", help="A, and B of a certificate for a pair")
-    one.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
-    recorded(one)
+    measured(one)
+    one.add_argument("--normalized", action="store_true", help=NORMALIZED)
+    formatted(one, "text", "json")
 
     one = command("files", _files, "print the globs of all metadata files that are read", FILES)
     one.add_argument(
@@ -246,29 +249,9 @@ def _show(options: Namespace) -> ExitCode:
 
 
 def _drift(options: Namespace) -> ExitCode:
-    from ..auditing.question import Question, at_rate
-    from ..drift import drift
-    from ..formats.controller_files import load_controller
-    from ..registry import load_spec
-    from .describe import drift_text
-    from .inputs import chosen_sample
-    from .report import as_json
+    from .pair import drift_of
 
-    intended, executed = load_spec(options.intended), load_spec(options.executed)
-    sample = chosen_sample(options, intended)
-    found = drift(intended, executed, sample)
-    controller = load_controller(options.controller) if options.controller else None
-    units = Question(controller=at_rate(controller, options.rate, GIVEN)).units(intended)
-    if options.format == "json":
-        names = ("mean_abs", "bias", "rms", "max", "worst_case")
-        figures = {name: getattr(found, name).tolist() for name in names}
-        figures |= {name: getattr(found, name) for name in ("channels_used", "mean", "mean_l2", "mean_l2_interval")}
-        figures |= {name: getattr(found, name) for name in ("sample", "assumes", "reason")}
-        read = units.read(found.mean_abs, found.channels_used)
-        specs = {"intended": intended.to_dict(), "executed": executed.to_dict()}
-        _write(options, as_json({"schema_version": SCHEMA_VERSION, **specs, "drift": figures, "read": read}))
-    else:
-        _write(options, drift_text(intended, executed, found, units, _paper(options)))
+    _write(options, drift_of(options, _paper(options)))
     return ExitCode.OK
 
 

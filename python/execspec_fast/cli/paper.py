@@ -51,6 +51,11 @@ class Paper:
         """The text, or its end where it is longer than `limit`: paths differ at their end."""
         return text if len(text) <= limit else self.dots + text[-max(limit - len(self.dots), 1) :]
 
+    def ends(self, text: str, limit: int) -> str:
+        """The text, or both of its ends where it is longer than `limit`."""
+        kept = (limit - len(self.dots)) // 2
+        return text if len(text) <= limit else text[:kept] + self.dots + text[-kept:]
+
     @property
     def dots(self) -> str:
         return ".." if self.plain else "…"

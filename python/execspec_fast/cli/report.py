@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from ..auditing.outcome import UNREAD, AuditReport, ExitCode, Row
-from ..auditing.units import ACTION_UNITS
+from ..auditing.outcome import UNREAD, AuditReport, ExitCode, Row, strict
+from ..auditing.units import ACTION_UNITS, GRIPPER
 from ..errors import SEVERITIES, Finding
 from .paper import Paper, columns, escape
 
@@ -19,6 +19,9 @@ ROWS = 20
 COLOUR = {"error": "red", "warning": "yellow", "note": "cyan", "ok": "green", "FAIL": "red", "PASS": "green"}
 
 HEADER = ("", "CHECKPOINT", "ECOSYSTEM", "KEYS", "INTENDED KEY", "RULES")
+KEY = 80
+"""Letters of a key that are printed."""
+
 KEYS = 3
 """The column of numbers."""
 
@@ -28,15 +31,7 @@ NAMES = (60, 50, 42, 36, 32, 28, 25, 22, 19, 16, 13, 10)
 
 def as_json(value: Mapping[str, Any]) -> str:
     """Strict JSON, a stable order, one line feed at the end; numbers that JSON cannot say are null."""
-    return json.dumps(_finite(value), indent=1, allow_nan=False) + "\n"
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(name): _finite(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return json.dumps(strict(value), indent=1, allow_nan=False) + "\n"
 
 
 def as_text(report: AuditReport, paper: Paper, *, everything: bool = False) -> str:
@@ -45,7 +40,8 @@ def as_text(report: AuditReport, paper: Paper, *, everything: bool = False) -> s
     Args:
         everything: print all rows and targets, not the first `ROWS`.
     """
-    limit = len(report.answers) if everything else ROWS
+    limit = len(report.answers) + len(report.findings) + len(report.files) if everything else ROWS
+    report = _brief(report, paper)
     parts = [
         paper.wrap(_seen(report), 0),
         _deployments(report, paper),
@@ -56,6 +52,25 @@ def as_text(report: AuditReport, paper: Paper, *, everything: bool = False) -> s
         verdict(report, paper),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _brief(report: AuditReport, paper: Paper) -> AuditReport:
+    """The report with keys that fill the page cut to their two ends, wherever they occur."""
+    found = {str(spec["key"]) for spec in report.specs} | {str(judged["key"]) for judged in report.deployments}
+    short = {key: paper.ends(key, KEY) for key in found if len(key) > KEY}
+    printed = {ascii(key)[1:-1] for key in short}
+    short |= {key: paper.ends(key, KEY) for key in printed - set(short)}
+    return replace(report, answers=_replaced(report.answers, short)) if short else report
+
+
+def _replaced(value: Any, short: Mapping[str, str]) -> Any:
+    if isinstance(value, str):
+        for key, cut in short.items():
+            value = value.replace(key, cut)
+        return value
+    if isinstance(value, dict):
+        return {_replaced(name, short): _replaced(inner, short) for name, inner in value.items()}
+    return type(value)(_replaced(inner, short) for inner in value) if isinstance(value, list | tuple) else value
 
 
 def _seen(report: AuditReport) -> str:
@@ -79,8 +94,7 @@ def _deployments(report: AuditReport, paper: Paper) -> str:
         told = "no plausible wrong key" + (f", {beyond:,} implausible" if beyond else "")
         told = "; ".join(judged["reasons"]) or told
         if worst and not judged["reasons"]:
-            limit = "" if judged["max_drift"] is None else f", below {judged['max_drift']:.4g}"
-            told = f"worst wrong key {worst['executed']} drifts {_both(worst)}{limit}"
+            told = f"worst wrong key {worst['executed']} drifts {_held(worst, judged['max_drift'])}"
         line = escape(f"{judged['name']}  {judged['checkpoint']}#{judged['key']}: {told}")
         lines.append(f"{paper.paint(word, COLOUR[word])}  {paper.wrap(line, 6)}")
         lines += _motion(judged["motion"], paper, 6)
@@ -138,21 +152,30 @@ def _wrong_keys(row: Row, paper: Paper) -> Iterator[tuple[str, str, str]]:
 
 
 def _motion(motion: Mapping[str, Any] | None, paper: Paper, indent: int) -> list[str]:
-    """What a controller makes of the intended key, a line if that is known."""
+    """What a controller makes of the intended key, and what that takes for granted, if it is known."""
     if motion is None:
         return []
-    return [" " * indent + paper.wrap(escape(f"{motion['controller']}: {motion['text']}"), indent)]
+    told = [f"{motion['controller']}: {motion['text']}"]
+    told += [f"assumes: {'; '.join(motion['caveats'])}"] if motion["caveats"] else []
+    return [" " * indent + paper.wrap(escape(line), indent) for line in told]
 
 
 def _drift(pair: Mapping[str, Any]) -> str:
-    read = [f"{value:.3g}" + (f" {unit}" if unit != ACTION_UNITS else "") for unit, value in pair["read"].items()]
-    return ", ".join(read)
+    units = [(unit, value) for unit, value in pair["read"].items() if unit != GRIPPER]
+    read = [f"{value:.3g}" + (f" {unit}" if unit != ACTION_UNITS else "") for unit, value in units]
+    turned = pair["read"].get(GRIPPER, 0.0)
+    return ", ".join([*read, f"gripper {100 * turned:.2g} %"] if turned else read)
 
 
-def _both(pair: Mapping[str, Any]) -> str:
-    """The drift in the unit of `max_drift`, and in physical units where a controller gives them."""
-    own, read = f"{pair['mean']:.3g}", _drift(pair)
-    return own if read == own else f"{own} ({read})"
+def _held(pair: Mapping[str, Any], limit: float | Mapping[str, float] | None) -> str:
+    """The drift, and the limit it is below, in the units of both."""
+    read = _drift(pair)
+    if isinstance(limit, Mapping):
+        return f"{read}, below {_drift({'read': limit})}"
+    if limit is None:
+        return read
+    own = f"{pair['mean']:.3g}"
+    return f"{own if read == own else f'{own} ({read})'}, below {limit:.4g}"
 
 
 def _pair(pair: Mapping[str, Any], paper: Paper) -> str:
@@ -196,10 +219,15 @@ def _meaning(report: AuditReport, paper: Paper) -> str:
         return paper.paint(paper.wrap(actions, 0), "dim") if report.motions else ""
     text = (
         "Drift: mean |b - a| per action over the channels that are no gripper, where b is executed and a was meant "
-        f"(a {paper.arrow} b), in {' or '.join(report.units)}; actions: {', or '.join(report.samples)}. A wrong key is "
-        "plausible if every channel's range is within 10x of the intended one's; where the intended key is unknown, "
-        "all are tried."
+        f"(a {paper.arrow} b), in {' or '.join(unit for unit in report.units if unit != GRIPPER)}; actions: "
+        f"{', or '.join(report.samples)}. A wrong key is plausible if every channel's range is within 10x of the "
+        "intended one's; where the intended key is unknown, all are tried."
     )
+    if any(pair["controller"] for pair in report.pairs):
+        text += (
+            " Where a controller is named, drift is what it makes of an action in one step, after the client's ops and "
+            "its own clip; a gripper's, the share of its way, is told apart."
+        )
     found = [row.siblings for row in report.rows if row.siblings]
     others = sum(each["implausible"] + each["other_width"] for each in found)
     if others:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from ..controller import Controller
@@ -27,4 +28,5 @@ def load_controller(target: str | os.PathLike[str]) -> Controller:
     if not Path(path).is_file():
         return find_controller(text)
     (file,) = Tree(path).files
-    return droid.read_controller(file) if droid.is_robot_model(file) else robosuite.read_controller(file, part)
+    found = droid.read_controller(file) if droid.is_robot_model(file) else robosuite.read_controller(file, part)
+    return replace(found, sha256=file.sha256)

@@ -84,6 +84,11 @@ def named(word: str, folder: Folder) -> str:
     return next((name for name in names if re.search(rf"(?<![a-z]){word}(?![a-z])", name.lower())), "")
 
 
+def is_grouped(block: object) -> bool:
+    """Whether an `action` block holds groups by name, each with figures of its own, as GR00T's do."""
+    return isinstance(block, dict) and bool(block) and all(isinstance(group, dict) for group in block.values())
+
+
 def is_unkeyed(document: Mapping[str, Any]) -> bool:
     """Whether a document holds the `action` of one dataset itself, and not that of datasets by name."""
     block = document.get("action")
@@ -122,11 +127,23 @@ def describe(evidence: Mapping[str, Any]) -> str:
     )
 
 
-def declared_at(file: File, document: object, *names: str) -> Fact[Any]:
-    """A value of a JSON document by the names on the way to it; unknown where the way ends or the value is null."""
+def value(document: object, *names: str) -> Any:
+    """A value of a JSON document by the names on the way to it; None where the way ends."""
     for name in names:
         document = document.get(name) if isinstance(document, dict) else None
-    return UNKNOWN if document is None else declared(document, f"{file.path}#/{'/'.join(map(escape, names))}")
+    return document
+
+
+def mapping(document: object, *names: str) -> Mapping[str, Any]:
+    """The object at the end of the way; empty where it is none."""
+    found = value(document, *names)
+    return found if isinstance(found, dict) else {}
+
+
+def declared_at(file: File, document: object, *names: str) -> Fact[Any]:
+    """`value` as a fact; unknown where the way ends or the value is null."""
+    found = value(document, *names)
+    return UNKNOWN if found is None else declared(found, f"{file.path}#/{'/'.join(map(escape, names))}")
 
 
 def record(file: File, ecosystem: str) -> FileRecord:

@@ -3,6 +3,7 @@
     statistics.json       {tag: {"state", "action": {group: figures}, "relative_action": {group: figures per step}}}
     processor_config.json {"processor_kwargs": {"modality_configs", "use_percentiles", "use_relative_action", …}}
     embodiment_id.json    {tag: index of the projector}
+    experiment_cfg/dataset_statistics.json  what the training run saved, in the layout of statistics.json; not loaded
     experiment_cfg/metadata.json  {tag: {"statistics": {"action": {group: figures}}, "modalities": {"action": …}}}
 
 The key is the embodiment tag, which selects figures and projector weights at once. In N1.6 the processor declares the
@@ -14,22 +15,21 @@ Source: NVIDIA/Isaac-GR00T `gr00t/data/state_action/state_action_processor.py`, 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from ..conventions import UNKNOWN, Conventions, Fact, declared, inferred
 from ..errors import Finding, FormatError, MissingStatsError
-from .figures import record, unreadable
+from .figures import describe, disagreement, mapping, record, unreadable, value
 from .gr00t_groups import (
     Group,
     channel_names,
     grippers,
     join,
-    mapping,
     possible,
     read_group,
     read_groups,
     representation,
-    value,
 )
 from .published import Checkpoint, FileRecord, Published
 from .strict_json import escape
@@ -38,6 +38,7 @@ from .tree import File, Folder
 ECOSYSTEM = "gr00t"
 STATISTICS, PROCESSOR, PROJECTORS = "statistics.json", "processor_config.json", "embodiment_id.json"
 METADATA = ("experiment_cfg/metadata.json", "metadata.json")
+SAVED = ("experiment_cfg/dataset_statistics.json", "dataset_statistics.json")
 N1 = ("gr00t-n1-min_max", "gr00t-n1-q99", "gr00t-n1-mean_std")
 N16 = ("gr00t-n1.6-min_max", "gr00t-n1.6-percentiles", "gr00t-n1.6-mean_std")
 ROTATIONS = {"XYZ_ROT6D": "rot6d_rows", "XYZ_ROTVEC": "axis_angle"}
@@ -46,15 +47,16 @@ ROTATIONS = {"XYZ_ROT6D": "rot6d_rows", "XYZ_ROTVEC": "axis_angle"}
 def read(folder: Folder) -> Checkpoint | None:
     """What a GR00T checkpoint in this folder publishes; None if there is none."""
     keys: list[Published] = []
+    shadowed: list[Published] = []
     findings: list[Finding] = []
     records: list[FileRecord] = []
     documents: dict[str, Any] = {}
-    for name in (STATISTICS, PROCESSOR, PROJECTORS, *METADATA):
+    for name in (STATISTICS, PROCESSOR, PROJECTORS, *METADATA, *SAVED):
         if name in folder.files:
             try:
                 documents[name] = folder.files[name].json()
             except FormatError as error:
-                if name not in (METADATA[1], PROCESSOR):  # these names are anybody's
+                if name not in (METADATA[1], SAVED[1], PROCESSOR):  # these names are anybody's
                     records.append(unreadable(folder.files[name], ECOSYSTEM, error))
                     findings.append(_broken(folder, "", error))
     processor = documents.get(PROCESSOR)
@@ -64,16 +66,17 @@ def read(folder: Folder) -> Checkpoint | None:
         records.append(record(folder.files[PROCESSOR], ECOSYSTEM))
     if isinstance(documents.get(PROJECTORS), dict):
         records.append(record(folder.files[PROJECTORS], ECOSYSTEM))
-    for name in (STATISTICS, *METADATA):
-        tags = _tags(documents.get(name), "action" if name == STATISTICS else "modalities")
+    for name in (STATISTICS, *METADATA, *SAVED):
+        tags = _tags(documents.get(name), "modalities" if name in METADATA else "action")
         if not tags:
             continue
         file = folder.files[name]
         records.append(record(file, ECOSYSTEM))
+        found = shadowed if name in SAVED and keys else keys
         for tag in tags:
             try:
                 document = documents[name][tag]
-                keys.append(_n16(file, tag, document, processor) if name == STATISTICS else _n1(file, tag, document))
+                found.append(_n1(file, tag, document) if name in METADATA else _n16(file, tag, document, processor))
             except (FormatError, MissingStatsError) as error:
                 findings.append(_broken(folder, tag, error))
     if not records:
@@ -82,7 +85,13 @@ def read(folder: Folder) -> Checkpoint | None:
         folder.path,
         ECOSYSTEM,
         tuple(keys),
-        findings=(*findings, *_unnamed(folder, keys), *_projectors(folder, keys, documents.get(PROJECTORS))),
+        tuple(shadowed),
+        findings=(
+            *findings,
+            *_unnamed(folder, keys),
+            *_projectors(folder, keys, documents.get(PROJECTORS)),
+            *_copies(folder, keys, shadowed),
+        ),
         files=tuple(records),
         repo=folder.repo,
         revision=folder.revision,
@@ -117,7 +126,8 @@ def _n16(file: File, tag: str, entry: dict[str, Any], processor: object) -> Publ
         block = mapping(entry, part).get(name) if isinstance(name, str) else None
         if block is None:
             raise file.error(f"the processor reads group {name!r} of {part!r}, and it is not published", place)
-        groups.append(read_group(file, f"{place}/{part}/{escape(name)}", name, block, mode, _shown(kind, relative)))
+        emitted = "relative" if relative else "delta" if kind == "delta" else ""  # relative in name only stays as it is
+        groups.append(read_group(file, f"{place}/{part}/{escape(name)}", name, block, mode, emitted))
     stats = join(file, f"{place}/action", groups)
     if not config:
         rule = "no processor says how; min and max is the default, and file order that of the groups"
@@ -153,17 +163,12 @@ def _list(config: Mapping[str, Any], name: str) -> list[Any]:
     raise FormatError(f"expected a list, found {found!r:.40}", file=PROCESSOR, pointer=f"/{name}")
 
 
-def _shown(kind: str, relative: bool) -> str:
-    """What the policy emits: a group that is relative in name stays absolute where the processor does not convert."""
-    return "absolute" if kind == "relative" and not relative else kind
-
-
 def _n1(file: File, tag: str, entry: dict[str, Any]) -> Published:
     """One tag of `metadata.json`."""
     place = f"/{escape(tag)}/statistics/action"
     modalities = mapping(entry, "modalities", "action")
     groups = [
-        Group(group.name, group.stats, representation=_absolute(value(modalities, group.name, "absolute")))
+        replace(group, representation="relative" if value(modalities, group.name, "absolute") is False else "")
         for group in read_groups(file, place, value(entry, "statistics", "action"))
     ]
     stats = join(file, place, groups)
@@ -186,10 +191,6 @@ def _n1(file: File, tag: str, entry: dict[str, Any]) -> Published:
         ),
         sources={"stats": file.source(place)},
     )
-
-
-def _absolute(flag: object) -> str:
-    return {True: "absolute", False: "relative"}.get(flag, "") if isinstance(flag, bool) else ""
 
 
 def _unnamed(folder: Folder, keys: list[Published]) -> Iterator[Finding]:
@@ -222,6 +223,24 @@ def _projectors(folder: Folder, keys: list[Published], projectors: object) -> It
                     {"projectors": sorted(projectors)},
                     f"Use a tag of {PROJECTORS}.",
                 )
+
+
+def _copies(folder: Folder, keys: list[Published], shadowed: list[Published]) -> Iterator[Finding]:
+    """P2: what the training run saved is not what the processor reads."""
+    loaded = {key.key: key for key in keys}
+    for copy in shadowed:
+        key = loaded.get(copy.key)
+        evidence = disagreement(copy.stats, key.stats) if key else None
+        if key and evidence:
+            yield Finding(
+                "P2",
+                "warning",
+                f"{folder.path}#{key.key}",
+                str(copy.sources["stats"]),
+                f"the training run saved other statistics than {key.sources['stats']}: {describe(evidence)}",
+                evidence,
+                "Find out which of the two the policy was trained with.",
+            )
 
 
 def _broken(folder: Folder, tag: str, error: FormatError | MissingStatsError) -> Finding:

@@ -14,9 +14,9 @@ from typing import Any
 
 from ..conventions import UNKNOWN, Conventions, Fact, declared, infer_gripper, inferred
 from ..errors import Finding, FormatError, MissingStatsError
-from .figures import assumed, make_stats, read_stats, record, unreadable
+from .figures import assumed, make_stats, mapping, read_stats, record, unreadable, value
 from .gr00t import N1, N16
-from .gr00t_groups import grippers, mapping, possible, sliced_names, value
+from .gr00t_groups import grippers, possible, sliced_names
 from .lerobot_dataset import GROOT, Info, conventions_of, read_info
 from .published import Checkpoint, FileRecord, Published
 from .strict_json import escape
@@ -24,6 +24,8 @@ from .tree import File, Folder
 
 STARVLA = ("starvla-min_max", "starvla-q99", "starvla-mean_std")
 ACTION = "action"
+FINGERPRINTS = "__fingerprints__"
+"""Hashes beside the figures, of what they were computed from."""
 
 _STATS, _RELATIVE = re.compile(r"(?:meta/)?stats\.json"), re.compile(r"(?:meta/)?relative_stats\.json")
 _MODALITY = re.compile(r"(?:meta/)?[^/]*modality\.json")
@@ -77,7 +79,7 @@ def read(folder: Folder) -> Checkpoint | None:
 
 def _is_groot(folder: Folder, documents: Mapping[str, Any]) -> bool:
     return any(GROOT.fullmatch(name) for name in folder.files) or any(
-        value(document, "__fingerprints__") is not None for document in documents.values()
+        value(document, FINGERPRINTS) is not None for document in documents.values()
     )
 
 
@@ -134,7 +136,7 @@ def _publish(
 def _relative(file: File, document: object) -> list[Published]:
     keys = []
     for group, block in document.items() if isinstance(document, dict) else ():
-        if isinstance(block, dict):
+        if isinstance(block, dict) and group != FINGERPRINTS:
             place = f"/{escape(group)}"
             stats = read_stats(file, place, block)
             names = sliced_names({group: (0, stats.dim)}, stats.dim)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -23,10 +22,19 @@ FIGURES_OF = {
 }
 """Mode to the figures it reads."""
 
+AS_RECORDED = "as in the dataset"
+
 
 @dataclass(frozen=True)
 class Group:
-    """One group: its figures, `(D,)` or one row per time step, and where the files say so its mode and meaning."""
+    """One group.
+
+    Attributes:
+        name: `left_arm`.
+        stats: `(D,)` figures, or one row per time step.
+        mode: how it is scaled, where the files say so.
+        representation: what the policy is said to emit, `relative` or `delta`; empty for what the dataset has.
+    """
 
     name: str
     stats: NormStats
@@ -100,12 +108,15 @@ def grippers(names: Sequence[str], where: str) -> Fact[tuple[int, ...]]:
 
 
 def representation(groups: Sequence[Group], where: str) -> Fact[str]:
-    """`absolute`, `relative` or `delta`; where groups differ, each with its name."""
+    """`relative` or `delta`; where groups differ, each with its name; unknown where all are as the dataset has them.
+
+    GR00T declares what it does not convert as absolute, the deltas of LIBERO too: a declared `ABSOLUTE` tells nothing.
+    """
     kinds: dict[str, list[str]] = {}
     for group in groups:
-        kinds.setdefault(group.representation, []).append(group.name)
-    if "" in kinds:
-        return UNKNOWN
+        kinds.setdefault(group.representation or AS_RECORDED, []).append(group.name)
+    if set(kinds) == {AS_RECORDED}:
+        return Fact(None, "unknown", f"{where}: not converted, so {AS_RECORDED}, and deltas are not told from absolute")
     if len(kinds) == 1:
         return declared(next(iter(kinds)), where)
     return declared("; ".join(f"{kind}: {', '.join(names)}" for kind, names in kinds.items()), where)
@@ -119,16 +130,3 @@ def possible(names: Sequence[str], stats: NormStats) -> tuple[str, ...]:
         if all(figure in stats for figure in FIGURES_OF[name.rpartition("-")[2]])
         and (len(stats.shape) == 1 or name.startswith("gr00t-n1.6"))
     )
-
-
-def mapping(document: object, *names: str) -> Mapping[str, Any]:
-    """The object at the end of the way; empty where it is none."""
-    found = value(document, *names)
-    return found if isinstance(found, dict) else {}
-
-
-def value(document: object, *names: str) -> Any:
-    """A value by the names on the way to it; None where the way ends."""
-    for name in names:
-        document = document.get(name) if isinstance(document, dict) else None
-    return document

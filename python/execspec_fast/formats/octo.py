@@ -2,8 +2,9 @@
 
 Octo's `sample_actions` is handed the figures of one dataset by the caller; without them it returns normalized actions
 and says nothing. It un-normalizes by mean and std unless it is told `bounds`, a word with three meanings: p01 and p99
-in Octo, min and max on its branch `main_old` and in OpenVLA. A checkpoint of one dataset may publish its block without
-a name. Source: octo-models/octo `octo/model/octo_model.py`.
+in Octo, min and max on its branch `main_old` and in OpenVLA. `action_proprio_normalization_type` in its `config.json`
+says what it was trained on. A checkpoint of one dataset may publish its block without a name. SimplerEnv's client
+un-normalizes itself, without the mask. Source: octo-models/octo `octo/model/octo_model.py`, `octo/data/dataset.py`.
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ from typing import Any
 from ..conventions import Conventions, infer_gripper, inferred
 from ..errors import Finding, FormatError, MissingStatsError
 from ..stats import NormStats
-from .figures import is_unkeyed, mask_of, named, read_stats, record
+from .figures import is_grouped, is_unkeyed, mask_of, named, read_stats, record
 from .published import Checkpoint, Published
 from .strict_json import escape
 from .tree import File, Folder
 
 ECOSYSTEM, FILE, ALONE = "octo", "dataset_statistics.json", "action"
-NORMAL = "octo-normal"
+NORMAL, SIMPLER = "octo-normal", "octo-simpler"
+CONFIG, TYPE = "config.json", "action_proprio_normalization_type"
 BOUNDS = {"octo-bounds": ("q01", "q99"), "octo-bounds-minmax": ("min", "max")}
 NAMES = {"p01": "q01", "p99": "q99"}
 
@@ -46,10 +48,11 @@ def read(folder: Folder) -> Checkpoint | None:
         return None
     keys: list[Published] = []
     findings: list[Finding] = []
+    trained = _trained(folder)
     for key, entry in entries.items():
         place = "/action" if entry is document else f"/{escape(key)}/action"
         try:
-            keys.append(_publish(file, key, place, entry))
+            keys.append(_publish(file, key, place, entry, trained))
         except (FormatError, MissingStatsError) as error:
             findings.append(_broken(folder, key, f"{file.path}#{place}", error))
     return Checkpoint(
@@ -57,7 +60,7 @@ def read(folder: Folder) -> Checkpoint | None:
         ECOSYSTEM,
         tuple(keys),
         findings=(*findings, *_choice(folder, file, keys), *_renamed(folder, file, entries)),
-        files=(record(file, ECOSYSTEM),),
+        files=(record(file, ECOSYSTEM), *([record(folder.files[CONFIG], ECOSYSTEM)] if trained else [])),
         repo=folder.repo,
         revision=folder.revision,
     )
@@ -72,11 +75,27 @@ def _entries(document: object) -> dict[str, dict[str, Any]]:
     return {
         key: entry
         for key, entry in document.items()
-        if isinstance(entry, dict) and isinstance(entry.get("action"), dict)
+        if isinstance(entry, dict) and isinstance(entry.get("action"), dict) and not is_grouped(entry["action"])
     }
 
 
-def _publish(file: File, key: str, place: str, entry: Mapping[str, Any]) -> Published:
+def _trained(folder: Folder) -> str:
+    """What `config.json` says that actions were normalized by, `normal` or `bounds`; empty where it does not say."""
+    config = folder.files.get(CONFIG)
+    try:
+        pending = [config.json()] if config else []
+    except FormatError:
+        return ""
+    found = set()
+    while pending:
+        node = pending.pop()
+        if isinstance(node, dict) and TYPE in node:
+            found.add(str(node[TYPE]).lower().rpartition(".")[2])  # a name, or an enum's `NormalizationType.NORMAL`
+        pending += node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    return next(iter(found)) if found in ({"normal"}, {"bounds"}) else ""
+
+
+def _publish(file: File, key: str, place: str, entry: Mapping[str, Any], trained: str) -> Published:
     block = {NAMES.get(name, name): value for name, value in entry["action"].items()}
     count = entry.get("num_transitions")
     stats = read_stats(
@@ -87,31 +106,39 @@ def _publish(file: File, key: str, place: str, entry: Mapping[str, Any]) -> Publ
         count=count if type(count) is int and count >= 0 else None,
         estimator="np.quantile",
     )
+    fitting = _fitting(stats)
+    profile, rule = NORMAL, "Octo un-normalizes by mean and std unless the caller says bounds"
+    if trained:
+        rule = f"{CONFIG} says that it was trained on {trained}"
+        profile = next((name for name in fitting if name in BOUNDS), NORMAL) if trained == "bounds" else NORMAL
     return Published(
         key,
         stats,
-        inferred(NORMAL, "Octo un-normalizes by mean and std unless the caller says bounds"),
-        _alternatives(stats),
+        inferred(profile, rule),
+        tuple(name for name in fitting if name != profile),
         conventions=Conventions(gripper=infer_gripper(stats)),
         sources={"stats": file.source(place)},
     )
 
 
-def _alternatives(stats: NormStats) -> tuple[str, ...]:
-    return tuple(name for name, figures in BOUNDS.items() if all(figure in stats for figure in figures))
+def _fitting(stats: NormStats) -> tuple[str, ...]:
+    """The profiles whose figures are published; SimplerEnv's differs where there is a mask."""
+    bounds = tuple(name for name, figures in BOUNDS.items() if all(figure in stats for figure in figures))
+    masked = stats.mask is not None and not stats.mask.all()
+    return (NORMAL, *bounds, *([SIMPLER] if masked else []))
 
 
 def _choice(folder: Folder, file: File, keys: list[Published]) -> Iterator[Finding]:
     if keys:
-        alternatives = sorted({name for key in keys for name in key.alternatives})
+        profile, alternatives = keys[0].profile.value, sorted({name for key in keys for name in key.alternatives})
         yield Finding(
             "T1",
             "note",
             folder.path,
             file.path,
-            f"no file says how Octo un-normalizes; {NORMAL} is assumed: {keys[0].profile.why}; 'bounds' is p01 and p99 "
-            "in Octo, min and max on its branch main_old and in OpenVLA",
-            {"profile": NORMAL, "alternatives": alternatives},
+            f"no file says how Octo un-normalizes; {profile} is assumed: {keys[0].profile.why}; 'bounds' is p01 and "
+            "p99 in Octo, min and max on its branch main_old and in OpenVLA",
+            {"profile": profile, "alternatives": alternatives},
             "Name the profile the model was trained for, as PATH#KEY@PROFILE.",
         )
         yield Finding(

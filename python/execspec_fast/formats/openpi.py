@@ -163,6 +163,8 @@ def _is_openpi(path: str, pointer: str, members: Mapping[str, Any], groups: Grou
     """Whether a file is openpi's: by its place, or by what it holds."""
     if path.startswith("assets/") or "actions" in groups:
         return True
+    if "action" in groups:
+        return False  # wall-x writes the same file with the names of LeRobot's features
     return bool(pointer) and (not members or bool(groups) or "actions" in members)
 
 
@@ -247,8 +249,7 @@ def _padding(folder: Folder, keys: Sequence[Published]) -> Iterator[Finding]:
     """S6: trailing channels whose every figure is zero are taken for padding to the model's fixed width."""
     for published in keys:
         stats = published.stats
-        live = np.flatnonzero(np.any([np.atleast_2d(stats[name]).any(axis=0) for name in stats], axis=0))
-        used = int(live[-1]) + 1 if len(live) else 0
+        used = stats.dim - int(stats.padding.sum())
         if 0 < used < stats.dim:
             yield Finding(
                 "S6",

@@ -17,7 +17,7 @@ from typing import Any
 from ..conventions import Conventions, Fact, infer_gripper
 from ..errors import Finding, FormatError, MissingStatsError
 from ..stats import FIGURES
-from .figures import describe, disagreement, is_unkeyed, mask_of, read_stats, record
+from .figures import describe, disagreement, is_grouped, is_unkeyed, mask_of, read_stats, record
 from .octo import is_octo
 from .openvla_forks import OFT_FILES, PROCESSOR, ecosystem_of, possible, whose
 from .published import Checkpoint, FileRecord, Published
@@ -148,11 +148,13 @@ def _entries(folder: Folder, name: str, document: Any) -> Mapping[str, tuple[str
         document = document.get("statistics") if isinstance(document, dict) else None
     if not isinstance(document, dict):
         return nothing
-    if name not in (CONFIG, PROCESSOR) and is_unkeyed(document):
+    if name not in (CONFIG, PROCESSOR, KEYED) and is_unkeyed(document):
         entries = {name.removeprefix(LOOSE).removesuffix(".json"): (pointer, document)}
     else:
         entries = {key: (f"{pointer}/{escape(key)}", entry) for key, entry in document.items()}
     blocks = [entry.get("action") for _, entry in entries.values() if isinstance(entry, dict)]
+    if any(map(is_grouped, blocks)):
+        return None
     others = [is_octo(folder, block) for block in blocks if isinstance(block, dict)]
     if not others:
         return nothing

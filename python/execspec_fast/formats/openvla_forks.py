@@ -19,6 +19,8 @@ PROCESSOR = "processor_config.json"
 ONE_DATASET = re.compile(r"dataset_statistics_(?![0-9a-f]{64}\.)[^/]+\.json")
 """How RoboVLMs names its files; a hash in the name is OpenVLA's own cache."""
 
+FILE = "dataset_statistics.json"
+
 NEEDS = {
     "openvla": "q01",
     "openvla-oft": "q01",
@@ -29,12 +31,12 @@ NEEDS = {
 }
 """A figure that each alternative cannot do without."""
 
-STARVLA = "the path says starVLA; modes are in Python, and most are min and max; its server drops the mask"
+STARVLA = "{}; modes are in Python, and most are min and max; its server drops the mask"
 
 FORKS = {
     "cogact": "the path says CogACT, which clips u and makes the gripper binary first",
     "nora": "the path says Nora, whose decoder scales the masked channels too",
-    "robovlms": "the path says RoboVLMs, which scales every channel",
+    "robovlms": "the path says RoboVLMs, whose figures have no mask",
     "spatialvla": "the path says SpatialVLA",
 }
 
@@ -46,8 +48,10 @@ def whose(folder: Folder) -> tuple[Fact[str], tuple[str, ...]]:
     for fork, rule in FORKS.items():
         if named(fork, folder):
             return inferred(fork, rule), ("openvla",)
-    if named("starvla", folder):
-        return inferred("starvla-min_max", STARVLA), ("starvla-q99", "starvla-mean_std", "starvla-client")
+    starvla = "the path says starVLA" if named("starvla", folder) else _beside_state(folder)
+    if starvla:
+        others = ("starvla-q99", "starvla-mean_std", "starvla-client")
+        return inferred("starvla-min_max", STARVLA.format(starvla)), others
     if any(ONE_DATASET.fullmatch(name) for name in folder.files):
         return inferred("robovlms", "one file per dataset, without a key, is RoboVLMs' layout"), ("openvla",)
     saved = next((name for name in folder.files if OFT_FILES.fullmatch(name)), "")
@@ -73,6 +77,19 @@ def possible(alternatives: tuple[str, ...], stats: NormStats) -> tuple[str, ...]
 def ecosystem_of(profile: Fact[str]) -> str:
     """Whose profile it is: its name without the mode."""
     return re.sub(r"-(?:minmax|min_max)$", "", str(profile.value))
+
+
+def _beside_state(folder: Folder) -> str:
+    """Why the figures are starVLA's: those of the state are called `state`, where the Open-X forks say `proprio`."""
+    file = folder.files.get(FILE)
+    try:
+        document = file.json() if file else None
+    except FormatError:
+        return ""
+    entries = document.values() if isinstance(document, dict) else ()
+    blocks = [entry for entry in entries if isinstance(entry, dict) and "action" in entry]
+    starvla = blocks and all(isinstance(entry.get("state"), dict) and "proprio" not in entry for entry in blocks)
+    return f"{FILE} has `state` beside `action`, as starVLA's" if starvla else ""
 
 
 def _holds_statistics(folder: Folder) -> bool:

@@ -11,10 +11,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..errors import FormatError
-from ..stats import FIGURES
+from ..stats import COEFFICIENTS, FIGURES
 from .published import FileRecord
 from .robosuite import is_controller
 from .tree import LFS_POINTER, File, Folder
+
+_ELSE = re.compile(r"(?:image|pixel|qpos|state|obs|proprio)(?![a-z])|observation", re.IGNORECASE)
+"""Names of figures, and of what holds them, that are of no action."""
 
 HEAD = 256
 """Bytes that tell a pickle, a torch archive and an LFS pointer."""
@@ -83,8 +86,7 @@ def _what_json(file: File, folder: Folder) -> tuple[str, str, str]:
     document = documents[0] if documents else None
     if is_controller(document):
         return "controller", "robosuite", ""
-    figures = any("action" in key and _has_figures(block) for node in _objects(document) for key, block in node.items())
-    if figures:
+    if any(map(_has_figures, _objects(document))):
         return NOT_METADATA, "", "figures in a layout that no loader reads"
     match document:
         case {"normalization_mapping": _} | {"policy": {"normalization_mapping": _}}:
@@ -95,17 +97,20 @@ def _what_json(file: File, folder: Folder) -> tuple[str, str, str]:
     return NOT_METADATA, "", f"no statistics in it, but {names}"
 
 
-def _has_figures(block: Any) -> bool:
-    return isinstance(block, dict) and len(block.keys() & set(FIGURES)) > 1
+def _has_figures(block: dict[str, Any]) -> bool:
+    """Two figures or more, each a list of its channels, by their names or with a word before them (`global_min`)."""
+    found = {name.rpartition("_")[2] for name, value in block.items() if isinstance(value, list)}
+    return len(found & {*FIGURES, *COEFFICIENTS, "p01", "p99"}) > 1
 
 
 def _objects(document: Any) -> Iterator[dict[str, Any]]:
-    """Every JSON object of a document, itself included."""
+    """Every JSON object of a document that may be an action's, itself included."""
     pending = [document]
     while pending:
         node = pending.pop()
         if isinstance(node, dict):
-            yield node
-            pending.extend(node.values())
+            own = {name: value for name, value in node.items() if not _ELSE.match(name)}
+            yield own
+            pending.extend(own.values())
         elif isinstance(node, list):
             pending.extend(x for x in node if isinstance(x, (dict, list)))

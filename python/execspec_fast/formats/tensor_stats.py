@@ -1,16 +1,16 @@
 """Stacks that keep their un-normalizer among the weights: a row of `LAYOUTS` each, read from safetensors or npz.
 
-Diffusion Policy: `normalizer.params_dict.<field>.{scale,offset}`, and the figures they came from in `input_stats`;
-the field is `action`, or `_default` where the data are no dict. robomimic: `action_normalization_stats.<key>.scale`,
-shape (1, D). wall-x: `…normalizer_action.{min,delta}.<robot>`; degrees of freedom without statistics have min 0 and
-delta 1. All three are trained to torch archives, which are pickles and stay unread; these are their converted copies.
+Diffusion Policy: `params_dict.<field>.{scale,offset}` of a policy's `normalizer`, or of a normalizer saved alone, and
+the figures they came from in `input_stats`; the field is `action`, or `_default` where the data are no dict. robomimic:
+`action_normalization_stats.<key>.scale`, shape (1, D). wall-x: `…normalizer_action.{min,delta}.<robot>`. All three are
+trained to torch archives, which are pickles and stay unread; these are their converted copies.
 """
 
 from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,28 +26,41 @@ from .tree import File, Folder
 
 @dataclass(frozen=True)
 class Layout:
-    """The names of one stack's tensors: groups `figure`, and `key` unless there is one only."""
+    """How one stack names its tensors.
+
+    Attributes:
+        ecosystem: whose.
+        names: with groups `figure` and `key`.
+        needs: the figures that the un-normalizer reads, each with its value on a channel that has no statistics.
+        every: whether such a channel is ordinary, and only a normalizer of nothing else is told.
+    """
 
     ecosystem: str
     names: re.Pattern[str]
-    needs: tuple[str, str]
+    needs: Mapping[str, float]
+    every: bool = True
 
 
 LAYOUTS = (
     Layout(
         "diffusion-policy",
         re.compile(
-            r"(?:.*\.)?normalizer\.params_dict\.(?P<key>action|_default)\."
-            r"(?:input_stats\.)?(?P<figure>scale|offset|min|max|mean|std)"
+            r"(?:.*\.)?params_dict\.(?P<key>action|_default)\."
+            r"(?:input_stats\.)?(?P<figure>scale|offset|min|max|mean|std|q01|q99)"
         ),
-        ("scale", "offset"),
+        {"scale": 1.0, "offset": 0.0},
     ),
     Layout(
         "robomimic",
         re.compile(r"(?:.*\.)?action_normalization_stats\.(?P<key>[^.]+)\.(?P<figure>scale|offset)"),
-        ("scale", "offset"),
+        {"scale": 1.0, "offset": 0.0},
     ),
-    Layout("wall-x", re.compile(r"(?:.*\.)?normalizer_action\.(?P<figure>min|delta)\.(?P<key>.+)"), ("min", "delta")),
+    Layout(
+        "wall-x",
+        re.compile(r"(?:.*\.)?normalizer_action\.(?P<figure>min|delta)\.(?P<key>.+)"),
+        {"min": 0.0, "delta": 1.0},
+        every=False,
+    ),
 )
 
 Fetch = Callable[[list[str]], Mapping[str, FloatArray]]
@@ -106,7 +119,7 @@ def _by_key(layout: Layout, names: list[str]) -> dict[str, dict[str, str]]:
         if found := layout.names.fullmatch(name):
             key = found["key"].replace("_default", "action")
             keys.setdefault(key, {})[found["figure"]] = name
-    return {key: tensors for key, tensors in keys.items() if set(layout.needs) <= tensors.keys()}
+    return {key: tensors for key, tensors in keys.items() if layout.needs.keys() <= tensors.keys()}
 
 
 def _checkpoint(
@@ -115,7 +128,7 @@ def _checkpoint(
     published: list[Published] = []
     findings: list[Finding] = []
     for key, tensors in keys.items():
-        first = tensors[layout.needs[0]]
+        first = tensors[next(iter(layout.needs))]
         try:
             values = fetch(list(tensors.values()))
             figures = {figure: _row(values[name]) for figure, name in tensors.items()}
@@ -137,11 +150,29 @@ def _checkpoint(
         folder.path,
         layout.ecosystem,
         tuple(published),
-        findings=tuple(findings),
+        findings=(*findings, *_without_statistics(folder, layout, published)),
         files=(record(file, layout.ecosystem),),
         repo=folder.repo,
         revision=folder.revision,
     )
+
+
+def _without_statistics(folder: Folder, layout: Layout, keys: Sequence[Published]) -> Iterator[Finding]:
+    """K3: the identity on every channel. S2: wall-x maps a channel to [0, 1] where it has no statistics."""
+    words = " and ".join(f"{name} {value:g}" for name, value in layout.needs.items())
+    for key in keys:
+        alike = np.logical_and.reduce([key.stats[name] == value for name, value in layout.needs.items()])
+        channels = [int(d) for d in np.flatnonzero(alike)]
+        if alike.all() if layout.every else alike.any():
+            yield Finding(
+                "K3" if layout.every else "S2",
+                "note",
+                f"{folder.path}#{key.key}",
+                str(key.sources["stats"]),
+                f"channels {channels} have {words}, as {layout.ecosystem} writes it where it does not normalize",
+                {"channels": channels},
+                "None needed if the action is meant in these units.",
+            )
 
 
 def _row(values: FloatArray) -> FloatArray:

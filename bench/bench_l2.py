@@ -1,0 +1,96 @@
+"""Joint drift E ||delta||_2 of all pairs: the exact sweep beside JAX, and the certified interval."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import pytest
+from comparison import at_least, at_most, beside, reported, row, seconds
+from execspec_fast import ActionSample, drift_matrix
+from execspec_fast.l2 import mean_l2_bounds
+from workload import DIM, KEYS, ROWS, keys, normal_rows, real_rows, scales_offsets, some_pairs
+
+SWEPT = 64  # keys
+
+
+@pytest.fixture(scope="module")
+def case():
+    maps, rows = keys(SWEPT), normal_rows(ROWS)
+    return maps, rows, ActionSample(rows, threads=1), np.zeros((SWEPT, SWEPT))
+
+
+def sweep(case):
+    maps, _, sample, out = case
+    return drift_matrix(maps, sample, "mean_l2", out=out, threads=1)
+
+
+def pairs_of(count):
+    return count * (count - 1) // 2
+
+
+def test_sweep_per_row_and_pair(benchmark, case):
+    maps, rows, _, _ = case
+    drifts = sweep(case)
+    for i, j in some_pairs(SWEPT):
+        np.testing.assert_allclose(
+            drifts[i, j], np.linalg.norm(maps[j](rows) - maps[i](rows), axis=1).mean(), rtol=1e-12
+        )
+    benchmark.pedantic(sweep, (case,), rounds=3)
+    if benchmark.stats is None:
+        return
+    took = benchmark.stats.stats.median
+    each = took / (ROWS * pairs_of(SWEPT)) * 1e9
+    measured = f"{seconds(took)} for {pairs_of(SWEPT):,} unordered pairs, N = {ROWS:,}"
+    row(benchmark, "mean_l2 exact sweep per row and pair, float64", measured, each, at_most(1.2, aim=0.5, unit="ns"))
+
+
+JAX = {
+    # name: (kernel, keys, rows of the subset)
+    "jitted JAX CPU, float64": ("mean_l2_plain", 8, ROWS),
+    "jitted JAX CPU, float64, blocked by hand": ("mean_l2_tuned", 64, ROWS // 10),
+}
+
+
+@pytest.mark.parametrize("peer", JAX)
+def test_sweep_beside_jax(benchmark, case, peer):
+    jax_sweep = pytest.importorskip("peers.jax_sweep")
+    kernel, subset, count = JAX[peer]
+    maps, rows, _, _ = case
+    run = jax_sweep.over_pairs(getattr(jax_sweep, kernel), np.float64, rows[:count], *scales_offsets(maps[:subset]))
+    exact = drift_matrix(maps[:subset], ActionSample(rows[:count]), "mean_l2")
+    np.testing.assert_allclose(run(), np.triu(exact, 1), rtol=1e-10)
+    whole = pairs_of(SWEPT) * ROWS / (pairs_of(subset) * count)
+    name = f"{peer} (from {pairs_of(subset):,} pairs, {count:,} rows)"
+    beside(benchmark, "the same sweep", partial(sweep, case), name, run, at_least(30), rounds=3, whole=whole)
+
+
+CERTIFIED = {
+    # name: (rows, how wide the widest interval may be)
+    "rows of shared/trajectories": (real_rows, at_most(2, unit="%")),
+    "normal rows": (partial(normal_rows, ROWS), reported("%")),
+}
+
+
+@pytest.mark.parametrize("of", CERTIFIED)
+def test_certified_interval(benchmark, of):
+    rows, narrow = CERTIFIED[of]
+    maps, actions = keys(KEYS), rows()
+    sample = ActionSample(actions, threads=1)
+    bounds = benchmark.pedantic(
+        mean_l2_bounds, (maps, sample), {"cells": 4096, "threads": 1}, rounds=3, warmup_rounds=1
+    )
+    few = some_pairs(KEYS)
+    exact = np.array([np.linalg.norm(maps[j](actions) - maps[i](actions), axis=1).mean() for i, j in few])
+    i, j = np.array(few).T
+    # the interval is certain, the literal mean is rounded
+    assert (bounds.lower[i, j] <= exact * (1 + 1e-12)).all()
+    assert (exact * (1 - 1e-12) <= bounds.upper[i, j]).all()
+    if benchmark.stats is None:
+        return
+    work = f"mean_l2 certified, K = {KEYS:,}, {len(actions):,} {of}"
+    width = 100 * bounds.width[np.triu_indices(KEYS, 1)]
+    took = benchmark.stats.stats.median
+    row(benchmark, work, f"{bounds.cells:,} cells, {bounds.swept:,} pairs swept", took, at_most(5, unit="s"))
+    spread = f"median {np.median(width):.2g} %, 99 % of pairs below {np.quantile(width, 0.99):.2g} %; the widest:"
+    row(benchmark, f"width of the same intervals, {DIM} channels", spread, float(width.max()), narrow)

@@ -126,7 +126,7 @@ template <class Put>
 void measure_joint(const JointMetric& metric, const Specs& intended, const Specs& executed, const Samples& samples,
                    const std::vector<Channels>& excluded, const std::vector<Pair>& work, std::size_t threads,
                    Put&& put) {
-    constexpr std::size_t batch = 256;  // pairs that pass over a block of rows together
+    constexpr std::size_t batch = 1024;  // pairs that pass over a block of rows together
     const bool one = samples.size() == 1;
     execspec::parallel_for((work.size() + batch - 1) / batch, threads, [&](std::size_t begin, std::size_t end) {
         const std::size_t last = std::min(end * batch, work.size());
@@ -209,18 +209,30 @@ std::size_t mean_l2_bounds(Result& lower, Result& upper, const Specs& specs, con
     const std::size_t pool = thread_count(threads, k * k, 64);
     const py::gil_scoped_release release;
     const execspec::Cells cells(sample, channels, count);
-    execspec::parallel_for(k * (k + 1) / 2, pool, [&](std::size_t begin, std::size_t end) {
-        std::size_t i = 0;
-        std::size_t row = 0;  // the number of (i, i) among the pairs i <= j
-        for (; row + (k - i) <= begin; ++i) row += k - i;
-        for (std::size_t p = begin; p < end; ++p) {
-            if (p - row == k - i) row += k - i++;
-            const std::size_t j = i + (p - row);
-            const PairNorms pair(*specs[i], *specs[j], sample, channels);
-            const execspec::Interval bounds =
-                pair.lines() ? cells.bounds(pair) : execspec::Interval{std::nan(""), std::nan("")};
-            lo[i * k + j] = lo[j * k + i] = bounds.lower;
-            hi[i * k + j] = hi[j * k + i] = bounds.upper;
+    std::vector<Pair> work;
+    for (std::size_t i = 0; i < k; ++i)
+        for (std::size_t j = i; j < k; ++j) work.push_back({i, j});
+    constexpr std::size_t batch = 256;
+    execspec::parallel_for((work.size() + batch - 1) / batch, pool, [&](std::size_t begin, std::size_t end) {
+        for (std::size_t first = begin * batch; first < std::min(end * batch, work.size()); first += batch) {
+            std::vector<PairNorms> pairs;
+            std::vector<Pair> lines;
+            for (std::size_t p = first; p < std::min(first + batch, work.size()); ++p) {
+                const auto [i, j] = work[p];
+                PairNorms pair(*specs[i], *specs[j], sample, channels);
+                if (pair.lines()) {
+                    pairs.push_back(std::move(pair));
+                    lines.push_back(work[p]);
+                } else {
+                    lo[i * k + j] = lo[j * k + i] = hi[i * k + j] = hi[j * k + i] = std::nan("");
+                }
+            }
+            const std::vector<execspec::Interval> bounds = cells.bounds(pairs);
+            for (std::size_t p = 0; p < lines.size(); ++p) {
+                const auto [i, j] = lines[p];
+                lo[i * k + j] = lo[j * k + i] = bounds[p].lower;
+                hi[i * k + j] = hi[j * k + i] = bounds[p].upper;
+            }
         }
     });
     return cells.size();

@@ -3,6 +3,9 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <limits>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -19,12 +22,16 @@ using execspec::Segments;
 
 namespace {
 
-// Every column sorted, rows kept for the joint metrics. `actions`: (N, D), N > 0, finite (the Python side checks).
+// Every column sorted, rows kept for the joint metrics. `actions`: (N, D), N > 0. Nothing if a value is not finite or
+// larger than what arithmetic here allows.
 std::unique_ptr<ActionSample> from_rows(const py::object& actions, std::size_t dim, const py::object& threads) {
     const Matrix m = read_matrix(actions, dim, "actions");
     const std::size_t n = m.rows;
+    if (n > std::numeric_limits<std::uint32_t>::max())
+        throw PythonError("StatsError",
+                          std::to_string(n) + " rows; a sample holds up to 2^32, use drift_over for more");
     const std::size_t pool = thread_count(threads, n * dim);
-    std::vector<double> rows(n * dim);
+    execspec::Buffer<double> rows(n * dim);
     const auto copy = [&](auto view) {
         constexpr std::size_t block = 512;  // rows that stay in the cache while their channels are parted
         for (std::size_t first = 0; first < n; first += block)
@@ -37,20 +44,25 @@ std::unique_ptr<ActionSample> from_rows(const py::object& actions, std::size_t d
     else
         copy(m.view<const double>());
     std::vector<Column> columns(dim, Column(execspec::Gaussian(0.0, 1.0)));
+    std::atomic<bool> finite{true};
     {
         const py::gil_scoped_release release;
         execspec::parallel_for(dim, pool, [&](std::size_t begin, std::size_t end) {
+            const py::gil_scoped_acquire acquire;
+            py::array_t<double> sorted(static_cast<py::ssize_t>(n));
             for (std::size_t d = begin; d < end; ++d) {
-                const py::gil_scoped_acquire acquire;
-                py::array_t<double> sorted(static_cast<py::ssize_t>(n), rows.data() + d * n);
-                sorted.attr("sort")();  // NumPy's vectorized sort, which releases the interpreter
-                const double* x = sorted.data();
+                double* x = sorted.mutable_data();
+                std::copy_n(rows.data() + d * n, n, x);
+                sorted.attr("sort")();  // NumPy's vectorized sort, which releases the interpreter; NaN comes last
                 const py::gil_scoped_release build;
-                columns[d] = Empirical::from_sorted(x, n);
+                if (x[0] >= -execspec::largest_action && x[n - 1] <= execspec::largest_action)
+                    columns[d] = Empirical::from_sorted(x, n);
+                else
+                    finite = false;
             }
         });
     }
-    return std::make_unique<ActionSample>(std::move(columns), std::move(rows));
+    return finite ? std::make_unique<ActionSample>(std::move(columns), std::move(rows)) : nullptr;
 }
 
 // Per channel either a list of (lo, hi, mass) segments in increasing order, or a (mean, std) pair.
@@ -69,7 +81,7 @@ std::unique_ptr<ActionSample> from_laws(const py::list& laws) {
             columns.emplace_back(execspec::Gaussian(mean, std));
         }
     }
-    return std::make_unique<ActionSample>(std::move(columns), std::vector<double>());
+    return std::make_unique<ActionSample>(std::move(columns), execspec::Buffer<double>());
 }
 
 // The joint rows, (N, D), read-only and in place; None where only marginals are known.

@@ -37,7 +37,7 @@ ActionSample sample_of(const std::vector<double>& rows) {  // channel after chan
     for (std::size_t d = 0; d < dim; ++d)
         columns.emplace_back(Empirical(std::vector<double>(rows.begin() + static_cast<std::ptrdiff_t>(d * n),
                                                            rows.begin() + static_cast<std::ptrdiff_t>((d + 1) * n))));
-    return {std::move(columns), rows};
+    return {std::move(columns), execspec::Buffer<double>(rows.begin(), rows.end())};
 }
 
 bool close(double a, double b) { return std::abs(a - b) <= 1e-13 * std::abs(b); }

@@ -52,13 +52,17 @@ class ActionSample:
         if array.ndim < 1 or array.shape[-1] == 0:
             raise ShapeMismatchError(f"actions have shape {array.shape}; the last axis must hold the channels")
         rows = array.reshape(-1, array.shape[-1])
-        _check(rows)
+        if not rows.shape[0]:
+            raise StatsError("no actions at all: a sample needs at least one row")
+        core = _core.ActionSample.from_rows(rows, rows.shape[1], threads)
+        if core is None:
+            raise _not_finite(rows)
         self.dim = rows.shape[1]
         self.count: int | None = rows.shape[0]
         self.description = description
         self.excluded: Mapping[int, str] = {}
         self._laws: list[Law] | None = None
-        self._core = _core.ActionSample.from_rows(rows, self.dim, threads)
+        self._core = core
 
     @classmethod
     def _from_laws(cls, laws: list[Law], description: str, excluded: Mapping[int, str] | None = None) -> ActionSample:
@@ -82,7 +86,9 @@ class ActionSample:
         array = _floats(a)
         if array.ndim < 1 or array.shape[-1] != unnormalizer.dim:
             raise ShapeMismatchError(f"actions have shape {array.shape}, the spec {unnormalizer.dim} channels")
-        _check(array.reshape(-1, unnormalizer.dim))
+        rows = array.reshape(-1, unnormalizer.dim)
+        if not (np.abs(rows) <= LIMIT).all():
+            raise _not_finite(rows)
         u = Unnormalizer(table).inverse(array.astype(np.float64, copy=False))
         u[..., list(excluded)] = 0.0
         sample = cls(u, description)
@@ -196,16 +202,13 @@ def _floats(actions: npt.ArrayLike) -> npt.NDArray[Any]:
     return _core.float_array(actions, "actions")
 
 
-def _check(rows: npt.NDArray[Any]) -> None:
-    if rows.shape[0] == 0:
-        raise StatsError("no actions at all: a sample needs at least one row")
-    bad = ~(np.abs(rows) <= min(LIMIT, float(np.finfo(rows.dtype).max)))
-    if bad.any():
-        row, channel = (int(i) for i in np.argwhere(bad)[0])
-        raise StatsError(
-            f"row {row}, channel {channel}: {rows[row, channel]!r} is not a finite number of magnitude <= {LIMIT:g}; "
-            f"{int(bad.any(axis=1).sum())} of {rows.shape[0]} rows are affected, drop or repair them first"
-        )
+def _not_finite(rows: npt.NDArray[Any]) -> StatsError:
+    bad = ~(np.abs(rows) <= LIMIT)
+    row, channel = (int(i) for i in np.argwhere(bad)[0])
+    return StatsError(
+        f"row {row}, channel {channel}: {rows[row, channel]!r} is not a finite number of magnitude <= {LIMIT:g}; "
+        f"{int(bad.any(axis=1).sum())} of {rows.shape[0]} rows are affected, drop or repair them first"
+    )
 
 
 def _unclipped(unnormalizer: Unnormalizer) -> Unnormalizer:

@@ -40,7 +40,7 @@ class Empirical {
 
     const Frame& frame() const { return frame_; }
     dd total() const { return dd(static_cast<double>(count())); }
-    std::size_t count() const { return sorted_.size(); }
+    std::size_t count() const { return count_; }
     std::size_t unique() const { return values_.size(); }
 
     // The inverted distribution function's: ceil(p N) values, at least one.
@@ -74,10 +74,10 @@ class Empirical {
     // What follows serves the kernels of line_pairs.hpp. Everything is in the local coordinate.
 
     const Record* records() const { return records_.data(); }  // one more than unique(): the totals, at infinity
-    const double* sorted() const { return sorted_.data(); }    // all N, rounded
     dd first() const { return first(unique()); }               // the sum of all t
     dd second() const { return second_; }                      // the sum of their squares
-    double before(std::size_t k) const {                       // how many values are less than the k-th unique one
+    double t(std::size_t rank) const { return sorted_.empty() ? records_[rank].t : sorted_[rank]; }  // of all N values
+    double before(std::size_t k) const {  // how many values are less than the k-th unique one
         return static_cast<double>(before_.empty() ? k : before_[k]);
     }
     dd local_value(std::size_t k) const { return frame_.local(dd(values_[k])); }
@@ -99,18 +99,20 @@ class Empirical {
     void build(const double* x, std::size_t n) {
         const double centre = x[n / 2];
         frame_ = Frame::around(centre, std::max(x[n - 1] - centre, centre - x[0]));
-        sorted_.resize(n);
-        values_.resize(n);
-        records_.resize(n + 1);
-        first_lo_.resize(n + 1);
-        before_.resize(n + 1);
-        seconds_.resize(n / block + 1);
-        isa::run([&] { sum(x, n); });
-        if (unique() == n) before_ = {};
-        values_.shrink_to_fit();
-        records_.shrink_to_fit();
-        first_lo_.shrink_to_fit();
-        before_.shrink_to_fit();
+        count_ = n;
+        std::size_t distinct = 1;
+        isa::run([&] {
+            for (std::size_t i = 1; i < n; ++i) distinct += x[i] != x[i - 1];
+        });
+        values_.resize(distinct);
+        records_.resize(distinct + 1);
+        first_lo_.resize(distinct + 1);
+        seconds_.resize(distinct / block + 1);
+        if (distinct < n) {
+            before_.resize(distinct + 1);
+            sorted_.resize(n);
+        }
+        isa::run([&] { sum(x); });
         make_index();
     }
 
@@ -128,50 +130,44 @@ class Empirical {
         dd value() const { return quick_two_sum(rounded, errors); }
     };
 
-    void sum(const double* x, std::size_t n) {
+    void sum(const double* x) {
         const int half = frame_.exponent / 2;  // in two steps, since 2^1074 is no double
         const double unit = std::ldexp(1.0, -half);
         const double rest = std::ldexp(1.0, half - frame_.exponent);
+        const bool ties = !before_.empty();
         Sum first;
         Sum second;
-        std::size_t k = 0;
-        for (std::size_t i = 0; i < n; ++k) {
+        std::size_t i = 0;
+        for (std::size_t k = 0; k < unique(); ++k) {
             const dd difference = two_sum(x[i], -frame_.centre);
             const dd t{difference.hi * unit * rest, difference.lo * unit * rest};
-            std::size_t next = i + 1;
-            while (next < n && x[next] == x[i]) ++next;
-            values_[k] = x[i];
-            set(k, t.hi, i, first.value());
-            if (k % block == 0) seconds_[k / block] = second.value();
             dd square = two_prod(t.hi, t.hi);
             square.lo += 2.0 * t.hi * t.lo;
-            if (next == i + 1) {
-                sorted_[i] = t.hi;
+            if (k % block == 0) seconds_[k / block] = second.value();
+            values_[k] = x[i];
+            set(k, t.hi, first.value());
+            if (!ties) {
                 first.add(t);
                 second.add(square);
-            } else {
-                const dd weight(static_cast<double>(next - i));
-                std::fill(sorted_.begin() + static_cast<std::ptrdiff_t>(i),
-                          sorted_.begin() + static_cast<std::ptrdiff_t>(next), t.hi);
-                first.add(t * weight);
-                second.add(square * weight);
+                ++i;
+                continue;
             }
-            i = next;
+            before_[k] = static_cast<std::uint32_t>(i);
+            const std::size_t begin = i;
+            for (; i < count_ && x[i] == x[begin]; ++i) sorted_[i] = t.hi;
+            const dd weight(static_cast<double>(i - begin));
+            first.add(t * weight);
+            second.add(square * weight);
         }
-        set(k, infinity, n, first.value());
-        values_.resize(k);
-        records_.resize(k + 1);
-        first_lo_.resize(k + 1);
-        before_.resize(k + 1);
+        set(unique(), infinity, first.value());
+        if (ties) before_[unique()] = static_cast<std::uint32_t>(count_);
         second_ = second.value();
-        seconds_.resize(k / block + 1);
-        if (k % block == 0) seconds_[k / block] = second_;
+        if (unique() % block == 0) seconds_[unique() / block] = second_;
     }
 
-    void set(std::size_t k, double t, std::size_t before, dd first) {
+    void set(std::size_t k, double t, dd first) {
         records_[k] = {t, first.hi};
         first_lo_[k] = first.lo;
-        before_[k] = static_cast<std::uint32_t>(before);
     }
     dd first(std::size_t k) const { return {records_[k].first, first_lo_[k]}; }
 
@@ -204,7 +200,8 @@ class Empirical {
     Buffer<std::uint32_t> before_;  // empty where all values are unique, since it is the record's number then
     std::vector<dd> seconds_;       // the sum of t^2 before every `block`-th record
     dd second_;
-    Buffer<double> sorted_;
+    Buffer<double> sorted_;  // all N local values; empty in the same case
+    std::size_t count_ = 0;
     Buffer<std::uint32_t> index_;
     double origin_ = 0.0;
     double cells_per_unit_ = 0.0;

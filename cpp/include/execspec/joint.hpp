@@ -101,7 +101,8 @@ void sum_channels(const double* t, std::size_t stride, const std::vector<double>
     with_channels(slope.size(), [&](auto count) {
         if constexpr (count() > 0) return sum_channels<count()>(t, stride, slope.data(), level.data(), term, out);
         for (std::size_t c = 0; c < slope.size(); ++c)
-            for (std::size_t r = 0; r < RowBlock::rows; ++r) out[r] = term(t[c * stride + r], slope[c], level[c], out[r]);
+            for (std::size_t r = 0; r < RowBlock::rows; ++r)
+                out[r] = term(t[c * stride + r], slope[c], level[c], out[r]);
     });
 }
 

@@ -47,11 +47,11 @@ namespace line_pairs {
 
 inline void prefetch(const void* address) { __builtin_prefetch(address); }
 
-// For each t[k] the number of the first record that is not less.
+// For each of up to 2 * capacity t[k] the number of the first record that is not less.
 inline void find(const Empirical& x, const double* t, std::size_t n, std::uint32_t* record) {
     const std::uint32_t* index = x.index();
     const Empirical::Record* records = x.records();
-    std::uint32_t cell[LinePairs::capacity];
+    std::uint32_t cell[2 * LinePairs::capacity];
     for (std::size_t k = 0; k < n; ++k) cell[k] = static_cast<std::uint32_t>(x.cell(t[k]));
     for (std::size_t k = 0; k < n; ++k) prefetch(index + cell[k]);
     for (std::size_t k = 0; k < n; ++k) {
@@ -62,11 +62,11 @@ inline void find(const Empirical& x, const double* t, std::size_t n, std::uint32
     for (std::size_t k = 0; k < n; ++k) {
         std::uint32_t lo = record[k];
         std::uint32_t hi = index[cell[k] + 1];
-        while (hi - lo > 8) {
+        while (hi - lo > 4) {
             const std::uint32_t middle = lo + (hi - lo) / 2;
             (records[middle].t < t[k] ? lo : hi) = middle;
         }
-        while (lo < hi && records[lo].t < t[k]) ++lo;
+        for (int step = 0; step < 4; ++step) lo += records[lo].t < t[k];  // stops by itself: the next cell's are greater
         record[k] = lo;
     }
 }
@@ -121,20 +121,21 @@ inline void max_abs(const Empirical& x, const LinePairs& pairs, double* out) {
 
 // P(|delta| > eps): what lies before the lower root of |delta| = eps, and after the upper.
 inline void exceeds(const Empirical& x, const LinePairs& pairs, double eps, double* out) {
-    double lower[LinePairs::capacity];
-    double upper[LinePairs::capacity];
+    double root[2 * LinePairs::capacity];
     double margin[LinePairs::capacity];
-    std::uint32_t from[LinePairs::capacity];
-    std::uint32_t to[LinePairs::capacity];
+    std::uint32_t record[2 * LinePairs::capacity];
+    const double* const lower = root;
+    const double* const upper = root + pairs.size;
     for (std::size_t k = 0; k < pairs.size; ++k) {
         const double slope = std::abs(pairs.scale[k]);
         const double offset = pairs.scale[k] < 0.0 ? -pairs.offset[k] : pairs.offset[k];
-        lower[k] = (-eps - offset) / slope;
-        upper[k] = (eps - offset) / slope;
+        root[k] = (-eps - offset) / slope;
+        root[pairs.size + k] = (eps - offset) / slope;
         margin[k] = 1e-15 * (1.0 + (eps + std::abs(offset)) / slope);
     }
-    find(x, lower, pairs.size, from);
-    find(x, upper, pairs.size, to);
+    find(x, root, 2 * pairs.size, record);
+    const std::uint32_t* const from = record;
+    const std::uint32_t* const to = record + pairs.size;
     const Empirical::Record* records = x.records();
     const auto clear = [&](std::uint32_t k, double root, double around) {
         return !(k > 0 && root - records[k - 1].t <= around) && !(records[k].t - root <= around);
@@ -150,7 +151,6 @@ inline void exceeds(const Empirical& x, const LinePairs& pairs, double eps, doub
 // The `quota`-th smallest |delta|. The values that close to the root are neighbours: [left, left + quota), by
 // bisection.
 inline void quantile(const Empirical& x, const LinePairs& pairs, std::size_t quota, double* out) {
-    const double* t = x.sorted();
     double root[LinePairs::capacity];
     std::size_t left[LinePairs::capacity];
     for (std::size_t k = 0; k < pairs.size; ++k) {
@@ -162,12 +162,12 @@ inline void quantile(const Empirical& x, const LinePairs& pairs, std::size_t quo
         const std::size_t half = length / 2;
         for (std::size_t k = 0; k < pairs.size; ++k) {
             const std::size_t middle = left[k] + half - 1;
-            left[k] += root[k] - t[middle] > t[middle + quota] - root[k] ? half : 0;
+            left[k] += root[k] - x.t(middle) > x.t(middle + quota) - root[k] ? half : 0;
         }
     }
     for (std::size_t k = 0; k < pairs.size; ++k) {
-        const double a = t[left[k]];
-        const double b = t[left[k] + quota - 1];
+        const double a = x.t(left[k]);
+        const double b = x.t(left[k] + quota - 1);
         const double slope = std::abs(pairs.scale[k]);
         const double offset = pairs.scale[k] < 0.0 ? -pairs.offset[k] : pairs.offset[k];
         const double below = std::abs(slope * a + offset);

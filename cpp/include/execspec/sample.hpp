@@ -7,6 +7,7 @@
 #include <variant>
 #include <vector>
 
+#include "execspec/buffer.hpp"
 #include "execspec/empirical.hpp"
 #include "execspec/laws.hpp"
 
@@ -17,7 +18,7 @@ using Column = std::variant<Empirical, Segments, Gaussian>;
 class ActionSample {
   public:
     // `rows`: channel after channel, each of `count` values in the order of the rows; empty where only laws are known.
-    ActionSample(std::vector<Column> columns, std::vector<double> rows)
+    ActionSample(std::vector<Column> columns, Buffer<double> rows)
         : columns_(std::move(columns)), rows_(std::move(rows)) {}
 
     std::size_t dim() const { return columns_.size(); }
@@ -29,7 +30,7 @@ class ActionSample {
 
   private:
     std::vector<Column> columns_;
-    std::vector<double> rows_;
+    Buffer<double> rows_;
 };
 
 }  // namespace execspec

@@ -129,3 +129,24 @@ def test_independent_draws_follow_the_law(law):
     assert moments(law.independent(10, seed=3)) == moments(law.independent(10, seed=3))
     with pytest.raises(StatsError, match="rows of its own"):
         drawn.independent(5)
+
+
+def test_merged_samples_are_one_sample_of_all_rows():
+    rng = np.random.default_rng(0)
+    parts = [rng.normal(0, 1, (n, 2)) for n in (5, 70, 1)]
+    merged = ActionSample.merge([ActionSample(part, "demos") for part in parts])
+    assert merged.count == 76
+    assert merged.description == "demos"
+    fi, fj = Unnormalizer.from_bounds([-1.0] * 2, [1.0] * 2), Unnormalizer.from_bounds([-2.0] * 2, [1.5] * 2)
+    got, want = drift(fi, fj, merged), drift(fi, fj, np.concatenate(parts))
+    assert got.mean_l2 == want.mean_l2
+    np.testing.assert_array_equal(got.quantile(0.9), want.quantile(0.9))
+    with pytest.raises(StatsError, match="rows"):
+        ActionSample.merge([ActionSample.uniform(2)])
+    with pytest.raises(StatsError, match="rows"):
+        ActionSample.merge([])
+    with pytest.raises(ShapeMismatchError, match="2, 1"):
+        ActionSample.merge([ActionSample(parts[0]), ActionSample([[0.0]])])
+    flat = Unnormalizer.from_bounds([0.0, -1.0], [0.0, 1.0])
+    with pytest.raises(StatsError, match="exclude"):
+        ActionSample.merge([ActionSample(parts[0]), ActionSample.from_physical(parts[0], flat)])

@@ -12,6 +12,13 @@
         }                                                                                \
     } while (false)
 
+// A floating type of 113 significant bits.
+#if defined(__SIZEOF_FLOAT128__)
+__extension__ typedef __float128 quad;
+#else
+typedef long double quad;
+#endif
+
 // A small seeded generator: the same sequence on every platform.
 class Random {
   public:

@@ -6,8 +6,6 @@ using execspec::dd;
 
 namespace {
 
-__extension__ typedef __float128 quad;
-
 quad wide(dd x) { return static_cast<quad>(x.hi) + static_cast<quad>(x.lo); }
 
 bool close(dd computed, quad exact) {

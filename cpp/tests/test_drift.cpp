@@ -20,8 +20,6 @@ using execspec::Segments;
 
 namespace {
 
-__extension__ typedef __float128 quad;
-
 PiecewiseMap bounds(double lo, double hi, double eps = 0.0, double limit = 0.0) {
     const Op endpoint{OpKind::endpoint, 0, OpDType::same, {lo, hi, eps, 0}};
     const Op clip{OpKind::clip, 0, OpDType::same, {-limit, limit, 0, 0}};

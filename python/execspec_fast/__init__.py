@@ -16,6 +16,7 @@ except ImportError as error:
     error.add_note("execspec_fast's compiled core is not here or does not load: install the package, `pip install .`")
     raise
 
+from . import isa as isa
 from .classes import EquivalenceClasses as EquivalenceClasses
 from .classes import equivalence_classes as equivalence_classes
 from .controllers import Controller as Controller
@@ -152,6 +153,7 @@ __all__ = [
     "drift_tiles",
     "drift_union",
     "equivalence_classes",
+    "isa",
     "load_actions",
     "load_controller",
     "load_spec",

@@ -74,6 +74,27 @@ class ActionSample:
         return sample
 
     @classmethod
+    def merge(cls, samples: Sequence[ActionSample], description: str = "") -> ActionSample:
+        """One sample of all rows, in their order: what a quantile over several shards needs, since those of the shards
+        do not add up to it.
+
+        Raises:
+            StatsError: no samples, one without rows, or samples that exclude different channels.
+            ShapeMismatchError: different D.
+        """
+        parts = [sample._core.rows for sample in samples]
+        if not parts or any(part is None for part in parts):
+            raise StatsError("merge needs samples, each with rows; of a law, draw some first (see .independent)")
+        if len({sample.dim for sample in samples}) > 1:
+            raise ShapeMismatchError(f"samples of {', '.join(str(sample.dim) for sample in samples)} channels")
+        if any(dict(sample.excluded) != dict(samples[0].excluded) for sample in samples):
+            raise StatsError("the samples exclude different channels; make them with one spec")
+        names = list(dict.fromkeys(sample.description for sample in samples))
+        merged = cls(np.concatenate(parts), description or " and ".join(names))
+        merged.excluded = samples[0].excluded
+        return merged
+
+    @classmethod
     def from_physical(cls, a: npt.ArrayLike, spec: Executable, description: str = "physical actions") -> ActionSample:
         """The normalized actions that `spec` executes as `a`, by its exact inverse (not its forward map's clip).
 

@@ -78,8 +78,8 @@ void with_channels(std::size_t count, F&& f) {
     f(std::integral_constant<std::size_t, 0>());
 }
 
-// out[r] += sum_c term(t[c * stride + r], slope[c], level[c]) over a block.
-template <std::size_t C, class Term>
+// out[r] = sum_c term(t[c * stride + r], slope[c], level[c]) over a block, or with Add += that.
+template <bool Add, std::size_t C, class Term>
 void sum_channels(const double* t, std::size_t stride, const double* slopes, const double* levels, Term&& term,
                   double* __restrict out) {
     double slope[C];
@@ -89,17 +89,18 @@ void sum_channels(const double* t, std::size_t stride, const double* slopes, con
         level[c] = levels[c];
     }
     for (std::size_t r = 0; r < RowBlock::rows; ++r) {
-        double sum = out[r];
+        double sum = Add ? out[r] : 0.0;
         for (std::size_t c = 0; c < C; ++c) sum = term(t[c * stride + r], slope[c], level[c], sum);
         out[r] = sum;
     }
 }
 
-template <class Term>
+template <bool Add, class Term>
 void sum_channels(const double* t, std::size_t stride, const std::vector<double>& slope,
                   const std::vector<double>& level, Term&& term, double* __restrict out) {
     with_channels(slope.size(), [&](auto count) {
-        if constexpr (count() > 0) return sum_channels<count()>(t, stride, slope.data(), level.data(), term, out);
+        if constexpr (count() > 0) return sum_channels<Add, count()>(t, stride, slope.data(), level.data(), term, out);
+        if (!Add) std::fill(out, out + RowBlock::rows, 0.0);
         for (std::size_t c = 0; c < slope.size(); ++c)
             for (std::size_t r = 0; r < RowBlock::rows; ++r)
                 out[r] = term(t[c * stride + r], slope[c], level[c], out[r]);
@@ -113,14 +114,13 @@ inline void line_squares(const double* t, std::size_t stride, const std::vector<
         const double y = std::fma(slope, x, level);
         return std::fma(y, y, sum);
     };
-    std::fill(squares, squares + RowBlock::rows, 0.0);
-    sum_channels(t, stride, scale, offset, square, squares);
+    sum_channels<false>(t, stride, scale, offset, square, squares);
 }
 
 // squares[r] += sum_c scale[c]^2 v_c[r].
 inline void add_spread(const double* v, std::size_t stride, const std::vector<double>& scale, double* squares) {
     const auto spread = [](double x, double slope, double, double sum) { return std::fma(slope * slope, x, sum); };
-    sum_channels(v, stride, scale, scale, spread, squares);
+    sum_channels<true>(v, stride, scale, scale, spread, squares);
 }
 
 // Square roots of values of at most 2^110, each to 4e-16 of itself, or of 1e-19. In half the time of the machine's own
@@ -163,8 +163,8 @@ struct Lanes {
 
 }  // namespace detail
 
-// The difference of two executables over `channels`, ready to be swept. In units of 2^exponent near the largest
-// |delta|, so that no square under- or overflows.
+// The difference of two executables over `channels`, ready to be swept. In units of 2^exponent, in which the largest
+// |delta| is about 2^50, so that no square under- or overflows, not even as a float.
 class PairNorms {
   public:
     PairNorms(const Unnormalizer& i, const Unnormalizer& j, const ActionSample& sample,

@@ -126,7 +126,7 @@ def load_spec(path: str | os.PathLike[str], key: str | None = None, profile: str
         UnknownProfileError: no un-normalizer of that name.
         MissingStatsError, ShapeMismatchError, StatsError: the key's figures cannot be run, and why.
     """
-    place, rest = _split_path(os.fspath(path))
+    place, rest = split_path(os.fspath(path))
     registry = open_registry(place)
     choices = [(checkpoint, published) for checkpoint in registry.checkpoints for published in checkpoint.keys]
     choices = [choice for choice in choices if choice[0].path == "."] or choices
@@ -150,7 +150,7 @@ def load_spec(path: str | os.PathLike[str], key: str | None = None, profile: str
 Choice = tuple[Checkpoint, Published]
 
 
-def _split_path(name: str) -> tuple[str, str]:
+def split_path(name: str) -> tuple[str, str]:
     """The longest part that exists and ends where `#` or `@` begins, and the rest."""
     ends = [len(name), *(i for i in range(len(name) - 1, 0, -1) if name[i] in "#@")]
     for end in ends:

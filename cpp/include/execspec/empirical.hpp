@@ -178,10 +178,11 @@ class Empirical {
         cells_per_unit_ = width > 0.0 ? static_cast<double>(cells) / width : 0.0;
         last_cell_ = static_cast<double>(cells - 1);
         index_.resize(cells + 1);
-        std::size_t c = 0;
-        for (std::size_t k = 0; k < unique(); ++k)
-            for (const std::size_t own = cell(records_[k].t); c <= own; ++c) index_[c] = static_cast<std::uint32_t>(k);
-        for (; c <= cells; ++c) index_[c] = static_cast<std::uint32_t>(unique());
+        std::fill(index_.begin(), index_.end(), static_cast<std::uint32_t>(unique()));
+        isa::run([&] {  // each cell keeps the first of its records, an empty one the next cell's
+            for (std::size_t k = unique(); k-- > 0;) index_[cell(records_[k].t)] = static_cast<std::uint32_t>(k);
+            for (std::size_t c = cells; c-- > 0;) index_[c] = std::min(index_[c], index_[c + 1]);
+        });
     }
 
     dd add_squares(const Affine& g, std::size_t begin, std::size_t end) const {

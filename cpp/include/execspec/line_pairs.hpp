@@ -66,7 +66,8 @@ inline void find(const Empirical& x, const double* t, std::size_t n, std::uint32
             const std::uint32_t middle = lo + (hi - lo) / 2;
             (records[middle].t < t[k] ? lo : hi) = middle;
         }
-        for (int step = 0; step < 4; ++step) lo += records[lo].t < t[k];  // stops by itself: the next cell's are greater
+        for (int step = 0; step < 4; ++step)
+            lo += records[lo].t < t[k];  // stops by itself: the next cell's are greater
         record[k] = lo;
     }
 }

@@ -262,7 +262,7 @@ def pooled(s: Subject) -> Iterator[Symptom]:
     if s.stats.dim > 2 and same and any(abs(value.flat[0]) not in (0, 1, math.inf) for value in needed):
         yield Symptom(
             "warning",
-            "all channels share the same figures: were they pooled, or broadcast from a scalar?",
+            "all channels share the same figures, as if pooled, or broadcast from a scalar",
             "Compute the statistics per channel (over time, not over channels).",
             numbers=", ".join(f"{name} {s.stats[name].flat[0]:.4g}" for name in s.needs if name in s.stats),
         )

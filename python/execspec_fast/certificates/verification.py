@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
@@ -15,10 +17,10 @@ from .. import _core
 from ..controller import GIVEN as RATE_GIVEN
 from ..controller import Controller, at_rate
 from ..controllers import find_controller
-from ..errors import ExecSpecError
+from ..errors import ExecSpecError, TargetNotFoundError
 from ..formats.controller_files import load_controller
 from ..formats.strict_json import escape
-from ..registry import load_spec
+from ..registry import load_spec, split_path
 from ..sample import ActionSample
 from ..spec import ExecSpec
 from .certificate import Certificate, certify, text_of, whole_seconds
@@ -32,8 +34,8 @@ published is compared exactly, by digest."""
 
 NOT_COMPARED = ("issued", "expires", "tool", "schema_version")
 """Of the certificate itself, not of what it certifies."""
-CAUSES = ("/key", "/sha256", "/digest")
-"""How the pointer ends of a difference that explains others: told first."""
+CAUSES = (r"^/controller|/key$", r"/sources/", r"/(?:digest|sha256)$")
+"""Pointers of a difference that explains others: told first, and in this order."""
 PLACES = ("name", "path")
 """Where a checkpoint lies, which may differ from machine to machine."""
 
@@ -124,13 +126,16 @@ def verify(
     when = whole_seconds(now)
     try:
         issued = _read(certificate)
-        loaded = [load_spec(spec) if isinstance(spec, str) else spec for spec in specs]
-        robot = load_controller(controller) if isinstance(controller, str | os.PathLike) else controller
     except CertificateError as error:
         return Verification(error.code, str(error))
-    except (OSError, ExecSpecError) as error:
+    except OSError as error:
         return Verification(VerifyCode.MISSING, str(error))
     contents = issued.contents
+    try:
+        loaded = [load_spec(spec) if isinstance(spec, str) else spec for spec in specs]
+        robot = load_controller(controller) if isinstance(controller, str | os.PathLike) else controller
+    except (OSError, ExecSpecError) as error:
+        return Verification(VerifyCode.MISSING, f"{error}{_gone(contents, specs)}")
     version = str(contents["tool"]["version"])
     if version.split(".")[0] != _core.__version__.split(".")[0]:
         return Verification(
@@ -146,7 +151,8 @@ def verify(
     differences = tuple(sorted(_compare(contents, found.contents), key=_rank))
     late = _dates(contents, text_of(when))
     if differences:
-        words = f"{len(differences)} fields are not as certified, first {differences[0]}{late and f'; also {late}'}"
+        several = f"{len(differences)} fields are" if len(differences) > 1 else "1 field is"
+        words = f"{several} not as certified, first {differences[0].pointer}{late and f'; also {late}'}"
         return Verification(VerifyCode.DIFFERS, words, differences)
     if late:
         return Verification(VerifyCode.EXPIRED, f"{late}; all else is as certified")
@@ -154,8 +160,6 @@ def verify(
 
 
 def _read(certificate: Certificate | bytes | str | os.PathLike[str]) -> Certificate:
-    from pathlib import Path
-
     if isinstance(certificate, Certificate):
         return Certificate.from_json(certificate.to_json())
     if isinstance(certificate, bytes):
@@ -178,6 +182,19 @@ def _incomplete(
     if contents["against"] == PAIR and len(specs) != 2:
         return f"the certificate is on a pair: name the intended and the executed spec, not {len(specs)}"
     return "" if specs else "name the specs to verify, the intended one first"
+
+
+def _gone(contents: Mapping[str, Any], specs: Sequence[ExecSpec | str]) -> str:
+    """The certified files that lie in no checkpoint named; empty if none is missing, or a checkpoint itself is."""
+    try:
+        named = [Path(split_path(spec)[0]) for spec in specs if isinstance(spec, str)]
+    except TargetNotFoundError:
+        return ""
+    folders = [path if path.is_dir() else path.parent for path in named]
+    stated = [contents["intended"], *(each["executed"] for each in contents["comparisons"])]
+    files = {source["file"] for spec in stated for source in spec["sources"].values()}
+    gone = sorted(file for file in files if not any((folder / file).is_file() for folder in folders))
+    return f"; certified, and not there: {', '.join(gone)}" if folders and gone else ""
 
 
 def _own(contents: Mapping[str, Any]) -> Controller | None:
@@ -208,9 +225,7 @@ def _recompute(
 
 
 def _rank(difference: Difference) -> int:
-    robot = difference.pointer.startswith("/controller")
-    ends = [robot or difference.pointer.endswith(end) for end in CAUSES]
-    return ends.index(True) if any(ends) else len(CAUSES)
+    return next((n for n, cause in enumerate(CAUSES) if re.search(cause, difference.pointer)), len(CAUSES))
 
 
 def _dates(contents: Mapping[str, Any], now: str) -> str:
@@ -239,11 +254,13 @@ def _differences(pointer: str, certified: Any, found: Any) -> Iterator[Differenc
 
 
 def _brief(value: Any) -> Any:
-    """Comparisons, conventions and controllers by their names."""
+    """Files, comparisons, conventions and controllers by their names."""
     if isinstance(value, list):
         return [_brief(each) for each in value]
     if not isinstance(value, Mapping):
         return value
+    if {"file", "pointer"} <= value.keys():
+        return value["file"]
     return value["executed"]["key"] if "executed" in value else value.get("code", value.get("name", {**value}))
 
 

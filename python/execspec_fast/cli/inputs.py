@@ -35,7 +35,10 @@ def chosen_sample(options: Namespace, intended: ExecSpec) -> ActionSample:
         return given
     if options.sample == "uniform":
         return ActionSample.uniform(intended.dim)
-    return ActionSample.gaussian(intended) if options.sample == "gaussian" else ActionSample.from_stats(intended)
+    try:
+        return ActionSample.gaussian(intended) if options.sample == "gaussian" else ActionSample.from_stats(intended)
+    except MissingStatsError as error:
+        raise MissingStatsError(f"{error}; name recorded actions with --actions, or take --sample uniform") from None
 
 
 def named_controller(options: Namespace) -> Controller | None:

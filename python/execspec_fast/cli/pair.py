@@ -33,6 +33,9 @@ def drift_of(options: Namespace, paper: Paper) -> str:
         found = drift(deploy(intended, controller.unscaled), deploy(executed, controller.unscaled), sample)
         meant, run = deploy(intended, controller), deploy(executed, controller)
         units, notes = Units.of(meant), _robot_notes(meant, run)
+    if sample.excluded:
+        whys = (f"{intended.channels[d]}: {why}" for d, why in sample.excluded.items())
+        notes = {**notes, "no mean": "; ".join(whys)}
     if options.format == "json":
         names = (*METRICS, "channels_used", "mean", "mean_l2", "mean_l2_interval", "sample", "assumes", "reason")
         plain = {

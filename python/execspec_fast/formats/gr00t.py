@@ -31,7 +31,7 @@ from .gr00t_groups import (
     read_groups,
     representation,
 )
-from .published import Checkpoint, FileRecord, Published
+from .published import Checkpoint, FileRecord, Published, Source, sources
 from .strict_json import escape
 from .tree import File, Folder
 
@@ -64,6 +64,7 @@ def read(folder: Folder) -> Checkpoint | None:
         processor = None
     if processor is not None:
         records.append(record(folder.files[PROCESSOR], ECOSYSTEM))
+    settings = None if processor is None else folder.files[PROCESSOR].source("/processor_kwargs")
     if isinstance(documents.get(PROJECTORS), dict):
         records.append(record(folder.files[PROJECTORS], ECOSYSTEM))
     for name in (STATISTICS, *METADATA, *SAVED):
@@ -76,7 +77,8 @@ def read(folder: Folder) -> Checkpoint | None:
         for tag in tags:
             try:
                 document = documents[name][tag]
-                found.append(_n1(file, tag, document) if name in METADATA else _n16(file, tag, document, processor))
+                n1 = name in METADATA
+                found.append(_n1(file, tag, document) if n1 else _n16(file, tag, document, processor, settings))
             except (FormatError, MissingStatsError) as error:
                 findings.append(_broken(folder, tag, error))
     if not records:
@@ -106,7 +108,7 @@ def _tags(document: object, mark: str) -> list[str]:
     return [tag for tag, found in groups.items() if any(isinstance(group, dict) for group in found)]
 
 
-def _n16(file: File, tag: str, entry: dict[str, Any], processor: object) -> Published:
+def _n16(file: File, tag: str, entry: dict[str, Any], processor: object, source: Source | None) -> Published:
     """One tag of `statistics.json`, put together as the processor does it."""
     settings = mapping(processor, "processor_kwargs")
     config = mapping(settings, "modality_configs", tag, "action")
@@ -151,7 +153,7 @@ def _n16(file: File, tag: str, entry: dict[str, Any], processor: object) -> Publ
             gripper=grippers(names, where if config else file.path),
             names=declared(names, where) if config else inferred(names, "groups in file order"),
         ),
-        sources={"stats": file.source(f"{place}/action")},
+        sources=sources(stats=file.source(f"{place}/action"), profile=source),
     )
 
 

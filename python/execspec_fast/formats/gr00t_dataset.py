@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from ..conventions import UNKNOWN, Conventions, Fact, declared, infer_gripper, inferred
@@ -18,7 +19,7 @@ from .figures import assumed, make_stats, mapping, read_stats, record, unreadabl
 from .gr00t import N1, N16
 from .gr00t_groups import grippers, possible, sliced_names
 from .lerobot_dataset import GROOT, Info, conventions_of, read_info
-from .published import Checkpoint, FileRecord, Published
+from .published import Checkpoint, FileRecord, Published, sources
 from .strict_json import escape
 from .tree import File, Folder
 
@@ -53,12 +54,15 @@ def read(folder: Folder) -> Checkpoint | None:
     slots = {group: slot for name, doc in documents.items() if _MODALITY.fullmatch(name) for group, slot in _slots(doc)}
     if not slots and not _is_groot(folder, documents):
         return None
+    slices = next((folder.files[name].source(f"/{ACTION}") for name in documents if _MODALITY.fullmatch(name)), None)
+    beside = sources(dataset=info.source, slices=slices)
     for name, document in documents.items():
         file = folder.files[name]
         records.append(record(file, ecosystem))
         try:
             if _STATS.fullmatch(name):
-                keys += _absolute(file, document, slots, info, profiles)
+                found = _absolute(file, document, slots, info, profiles)
+                keys += [replace(key, sources={**key.sources, **beside}) for key in found]
             elif _RELATIVE.fullmatch(name):
                 keys += _relative(file, document)
         except (FormatError, MissingStatsError) as error:

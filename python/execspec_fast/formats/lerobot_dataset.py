@@ -20,7 +20,7 @@ from ..stats import NormStats
 from .figures import declared_at, describe, disagreement, numbers, read_stats, record, unreadable
 from .lerobot_episodes import pool_episodes
 from .lerobot_policy import ACTION, ECOSYSTEM, fitting
-from .published import Checkpoint, FileRecord, Published
+from .published import Checkpoint, FileRecord, Published, Source, sources
 from .tree import File, Folder
 
 _INFO = re.compile(r"(?:meta/)?info\.json")
@@ -44,6 +44,11 @@ class Info:
     def fact(self, *names: str) -> Fact[Any]:
         """A declared value by the names on the way to it."""
         return declared_at(self.file, self.values, *names) if self.file else UNKNOWN
+
+    @property
+    def source(self) -> Source | None:
+        """The file; None where it is absent."""
+        return self.file.source("") if self.file else None
 
 
 @dataclass(frozen=True)
@@ -172,7 +177,7 @@ def _publish(table: Table, info: Info, key: str) -> Published:
         profile=inferred(candidates[0], why) if candidates else UNKNOWN,
         alternatives=candidates[1:],
         conventions=conventions_of(table.stats, info),
-        sources={"stats": table.file.source(table.pointer)},
+        sources=sources(stats=table.file.source(table.pointer), dataset=info.source),
     )
 
 

@@ -19,7 +19,7 @@ from ..stats import FIGURES, NormStats
 from .figures import declared_at, make_stats, record, unreadable
 from .lerobot_buffers import Buffers, read_buffers
 from .lerobot_pipelines import POST, PRE, Block, Pipeline, Step, read_pipeline
-from .published import FileRecord, Published
+from .published import FileRecord, Published, Source, sources
 from .safetensors import TensorInfo, read_header
 from .tree import File, Folder
 
@@ -74,6 +74,11 @@ class Policy:
             return UNKNOWN
         fact = declared_at(self.folder.files[CONFIG], self.settings, *names)
         return fact if type(fact.value) is kind else UNKNOWN
+
+    def sources(self, stats: Source) -> dict[str, Source]:
+        """The place of a key's figures, and the files that say how and on what they are used."""
+        config = None if self.settings is None else self.folder.files[CONFIG].source("")
+        return sources(stats=stats, profile=_listed(self.post), preprocessor=_listed(self.pre), config=config)
 
     @property
     def width(self) -> Fact[int]:
@@ -143,6 +148,11 @@ def open_policy(folder: Folder) -> Policy | None:
     )
 
 
+def _listed(pipeline: Pipeline | None) -> Source | None:
+    """The file that lists the steps; None for a state file alone."""
+    return pipeline.files[0].source("") if pipeline and pipeline.entries else None
+
+
 def _header(weights: File | None) -> Mapping[str, TensorInfo] | None:
     """Tensors of the weights; None if they are absent, not fetched or cut short, which the record of the file says."""
     try:
@@ -181,7 +191,7 @@ def keys_of(policy: Policy) -> tuple[tuple[Published, ...], tuple[Published, ...
                 profile=buffers.profile,
                 alternatives=buffers.alternatives,
                 conventions=conventions,
-                sources={"stats": buffers.source},
+                sources=policy.sources(buffers.source),
             )
         )
     return tuple(keys), tuple(unused)
@@ -216,7 +226,7 @@ def _published(policy: Policy, step: Step, name: str, stats: NormStats) -> Publi
         alternatives=tuple(other for other in others if other != profile.value),
         eps=step.eps,
         conventions=replace(policy.conventions, gripper=infer_gripper(stats)),
-        sources={"stats": step.blocks[name].source},
+        sources=policy.sources(step.blocks[name].source),
     )
 
 

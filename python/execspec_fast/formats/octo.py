@@ -16,7 +16,7 @@ from ..conventions import Conventions, infer_gripper, inferred
 from ..errors import Finding, FormatError, MissingStatsError
 from ..stats import NormStats
 from .figures import is_grouped, is_unkeyed, mask_of, named, read_stats, record
-from .published import Checkpoint, Published
+from .published import Checkpoint, Published, Source, sources
 from .strict_json import escape
 from .tree import File, Folder
 
@@ -49,10 +49,11 @@ def read(folder: Folder) -> Checkpoint | None:
     keys: list[Published] = []
     findings: list[Finding] = []
     trained = _trained(folder)
+    config = folder.files[CONFIG].source("") if trained else None
     for key, entry in entries.items():
         place = "/action" if entry is document else f"/{escape(key)}/action"
         try:
-            keys.append(_publish(file, key, place, entry, trained))
+            keys.append(_publish(file, key, place, entry, trained, config))
         except (FormatError, MissingStatsError) as error:
             findings.append(_broken(folder, key, f"{file.path}#{place}", error))
     return Checkpoint(
@@ -95,7 +96,9 @@ def _trained(folder: Folder) -> str:
     return next(iter(found)) if found in ({"normal"}, {"bounds"}) else ""
 
 
-def _publish(file: File, key: str, place: str, entry: Mapping[str, Any], trained: str) -> Published:
+def _publish(
+    file: File, key: str, place: str, entry: Mapping[str, Any], trained: str, config: Source | None
+) -> Published:
     block = {NAMES.get(name, name): value for name, value in entry["action"].items()}
     count = entry.get("num_transitions")
     stats = read_stats(
@@ -117,7 +120,7 @@ def _publish(file: File, key: str, place: str, entry: Mapping[str, Any], trained
         inferred(profile, rule),
         tuple(name for name in fitting if name != profile),
         conventions=Conventions(gripper=infer_gripper(stats)),
-        sources={"stats": file.source(place)},
+        sources=sources(stats=file.source(place), profile=config),
     )
 
 

@@ -23,6 +23,11 @@ class Source:
         return f"{self.file}#{self.pointer}" if self.pointer else self.file
 
 
+def sources(**found: Source | None) -> dict[str, Source]:
+    """Field name to source, of those that there are."""
+    return {name: source for name, source in found.items() if source is not None}
+
+
 @dataclass(frozen=True, slots=True)
 class FileRecord:
     """One file seen: exactly one record per regular file or link below the target.
@@ -53,7 +58,8 @@ class Published:
         alternatives: other profiles the same file fits.
         eps: epsilon the files declare for that un-normalizer (LeRobot's `config.eps`), None for the profile's own.
         conventions: what the files say or imply about the meaning of the action.
-        sources: field name (`stats`, `mask`, `profile`, …) to the place it was read from.
+        sources: field name (`stats`, `mask`, `profile`, …) to the place it was read from: every file that the rest of
+            this rests on.
     """
 
     key: str

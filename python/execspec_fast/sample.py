@@ -82,8 +82,8 @@ class ActionSample:
             StatsError: no samples, one without rows, or samples that exclude different channels.
             ShapeMismatchError: different D.
         """
-        parts = [sample._core.rows for sample in samples]
-        if not parts or any(part is None for part in parts):
+        parts = [rows for sample in samples if (rows := sample._core.rows) is not None]
+        if not parts or len(parts) < len(samples):
             raise StatsError("merge needs samples, each with rows; of a law, draw some first (see .independent)")
         if len({sample.dim for sample in samples}) > 1:
             raise ShapeMismatchError(f"samples of {', '.join(str(sample.dim) for sample in samples)} channels")

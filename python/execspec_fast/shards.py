@@ -34,8 +34,8 @@ def drift_union(parts: Iterable[tuple[int, npt.ArrayLike]], metric: str) -> Floa
     measure = parse_metric(metric)
     if not measure.additive:
         raise ExecSpecError(
-            f"{metric!r} of a union does not follow from its parts': make one sample of all rows (ActionSample.merge), or ask for "
-            "'exceeds:EPS', which says how many lie beyond a value"
+            f"{metric!r} of a union does not follow from its parts': make one sample of all rows "
+            "(ActionSample.merge), or ask for 'exceeds:EPS', which says how many lie beyond a value"
         )
     total, union = 0, np.zeros(0)
     for number, (rows, drift) in enumerate(parts):

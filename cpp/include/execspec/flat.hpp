@@ -117,6 +117,7 @@ class FlatTable {
     void block(const In* in, Out* out, std::size_t n, bool stream) const {
         if (stages_.size() == 1 && n == lanes_) {
             if (!stream && in_place<In, Out>(stages_[0], in, out)) return;
+            // Stores past the cache leave the machine's own reading ahead behind.
             for (std::size_t l = 0; stream && l < n; l += 64 / sizeof(In)) __builtin_prefetch(in + 4 * n + l);
             alignas(64) Out cast[max_lanes];
             if (stream && in_place<In, Out>(stages_[0], in, cast)) return store_past_cache(cast, out, n);

@@ -29,6 +29,7 @@ class Candidate:
         mean: mean |delta| over the channels that are no gripper, if it ran instead; NaN if it cannot run.
         share: the same, of the mean range of these channels.
         gripper: mean |delta| of the gripper that it moves most, of its range; NaN if no gripper has one.
+        unmeasured: whether a gripper moves by what the figures do not say: a step hides which `u` there were.
         reason: why it cannot run, else empty.
     """
 
@@ -36,6 +37,7 @@ class Candidate:
     mean: float = math.nan
     share: float = math.nan
     gripper: float = math.nan
+    unmeasured: bool = False
     reason: str = ""
 
     @property
@@ -45,13 +47,15 @@ class Candidate:
 
     def __str__(self) -> str:
         gripper = f"; the gripper by {self.gripper:.0%} of its own" if self.gripper >= NOTICEABLE else ""
+        if self.unmeasured:
+            gripper += "; the gripper's own is not known"
         return self.reason or f"drift {self.mean:.3g}, {self.share:.0%} of the range{gripper}"
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-serializable; None for figures there are not."""
         known = {"mean": self.mean, "share": self.share, "gripper": self.gripper}
         figures = {name: value if math.isfinite(value) else None for name, value in known.items()}
-        return {"profile": self.profile, **figures, "reason": self.reason}
+        return {"profile": self.profile, **figures, "unmeasured": self.unmeasured, "reason": self.reason}
 
 
 def candidates(spec: ExecSpec, sample: ActionSample) -> Iterator[Candidate]:
@@ -67,8 +71,10 @@ def candidates(spec: ExecSpec, sample: ActionSample) -> Iterator[Candidate]:
             continue
         used, spans = list(found.channels_used), np.abs(high - low)
         span = float(spans[used].mean()) if used else math.nan
-        grippers = [float(found.mean_abs[d] / spans[d]) for d in range(spec.dim) if d not in used and spans[d]]
-        yield Candidate(name, found.mean, found.mean / span if span else math.inf, max(grippers, default=math.nan))
+        shares = [float(found.mean_abs[d] / spans[d]) for d in range(spec.dim) if d not in used and spans[d]]
+        gripper = max((share for share in shares if not math.isnan(share)), default=math.nan)
+        unmeasured = any(map(math.isnan, shares))
+        yield Candidate(name, found.mean, found.mean / span if span else math.inf, gripper, unmeasured)
 
 
 def undecided(path: str, specs: Sequence[ExecSpec], sample_of: Callable[[ExecSpec], ActionSample]) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..auditing.config import Entry, load_config
 from ..controller import GIVEN, Controller, at_rate
-from ..errors import ExecSpecError
+from ..errors import ExecSpecError, MissingStatsError
 from ..formats.controller_files import load_controller
 from ..sample import ActionSample
 from ..spec import ExecSpec

@@ -50,6 +50,16 @@ def test_what_moves_the_gripper_alone_is_told(tmp_path):
     assert "would drift 0, 0% of the range; the gripper by 50% of its own" in finding.message
 
 
+def test_a_gripper_behind_a_step_is_said_to_be_unknown(tmp_path):
+    """CogACT makes it binary: no figure says which `u` there were, and OpenVLA passes each."""
+    spec = load_spec(openvla(tmp_path / "cogact", {"goal": action()}))
+    (one,) = candidates(spec, ActionSample.from_stats(spec))
+    assert (one.profile, one.mean, one.unmeasured) == ("openvla", 0.0, True)
+    assert str(one) == "drift 0, 0% of the range; the gripper's own is not known"
+    (known,) = candidates(load_spec(openvla(tmp_path / "nora", {"goal": action()})), ActionSample.uniform(7))
+    assert not known.unmeasured
+
+
 def test_a_candidate_that_cannot_run_says_why(pi):
     from dataclasses import replace
 

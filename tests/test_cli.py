@@ -145,6 +145,18 @@ def test_drift(run, ckpt, tmp_path):
     assert "between" in out
 
 
+def test_drift_says_why_there_is_no_mean_and_what_to_name_instead(run, tmp_path):
+    place = openvla(tmp_path / "cogact", {"goal": action(), "near": action(1.1)})
+    code, out, _ = run("drift", f"{place}#goal", f"{place}#near")
+    assert code == 0
+    assert "no mean   6: its map is a constant, a clip or a step and has no inverse" in out
+    figures = {"goal": {"q01": [-1.0], "q99": [1.0]}}
+    bare = openvla(tmp_path / "bare", figures)
+    code, _, err = run("drift", f"{bare}#goal", f"{bare}#goal", "--sample", "gaussian")
+    assert (code, "--sample uniform" in err) == (2, True)
+    assert run("drift", f"{bare}#goal", f"{bare}#goal", "--sample", "uniform")[0] == 0
+
+
 def test_drift_on_a_controller(run, ckpt, tmp_path):
     np.save(tmp_path / "demos.npy", np.full((5, 7), 0.1))
     pair = (f"{ckpt}#goal", f"{ckpt}#spatial", "--actions", tmp_path / "demos.npy")

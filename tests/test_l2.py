@@ -65,6 +65,20 @@ def test_bent_maps_are_swept_and_grippers_left_out_pair_by_pair():
     np.testing.assert_array_equal(found.lower[1], want[1])
 
 
+def test_a_matrix_within_a_tolerance_says_how_much_it_swept(caplog):
+    rng = np.random.default_rng(6)
+    maps, sample = keys(rng, 12, 3), ActionSample(rng.normal(0, 0.6, (9000, 3)))
+    exact = drift_matrix(maps, sample, "mean_l2")
+    out = np.empty((12, 12))
+    with caplog.at_level("INFO"):
+        assert drift_matrix(maps, sample, "mean_l2", out=out, tol=0.01) is out
+    np.testing.assert_allclose(out, exact, rtol=0.01)
+    assert "pairs swept" in caplog.text
+    for metric, samples in (("mean", sample), ("mean_l2", [sample] * 12)):
+        with pytest.raises(ExecSpecError, match="tol"):
+            drift_matrix(maps, samples, metric, tol=0.1)
+
+
 def test_bad_questions_are_refused():
     maps = [Unnormalizer.from_bounds([-1.0], [1.0])]
     with pytest.raises(ExecSpecError, match="joint rows"):

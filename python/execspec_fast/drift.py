@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core, ops
-from .conventions import Conventions, compare
+from .conventions import NOT_MAPS, Conventions, compare
 from .errors import ShapeMismatchError
 from .metric import parse_metric
 from .sample import ActionSample
@@ -206,3 +206,21 @@ def conventions_of(x: Executable) -> Conventions | None:
 def _compare(intended: Executable, executed: Executable) -> tuple[tuple[str, ...], tuple[str, ...]]:
     a, b = conventions_of(intended), conventions_of(executed)
     return compare(a, b) if a and b else ((), ())
+
+
+def conflicting(intended: Sequence[Executable], executed: Sequence[Executable]) -> npt.NDArray[np.bool_]:
+    """`(Ki, Kj)`: both declare a convention that is not a map, and declare it differently."""
+    result = np.zeros((len(intended), len(executed)), np.bool_)
+    for name in NOT_MAPS:
+        codes: dict[Any, int] = {None: -1}
+        rows, columns = (
+            np.array([codes.setdefault(_declared(spec, name), len(codes)) for spec in specs])
+            for specs in (intended, executed)
+        )
+        result |= (rows >= 0)[:, None] & (columns >= 0)[None, :] & (rows[:, None] != columns[None, :])
+    return result
+
+
+def _declared(spec: Executable, name: str) -> Any:
+    fact = getattr(conventions_of(spec), name, None)
+    return fact.value if fact and fact.status == "declared" else None

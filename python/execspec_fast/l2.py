@@ -13,9 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core
-from .drift import as_sample
+from .drift import as_sample, conflicting
 from .errors import ExecSpecError, ShapeMismatchError
-from .matrix import conflicting
 from .sample import ActionSample
 from .unnormalizer import Executable
 

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core
-from .conventions import NOT_MAPS
-from .drift import as_sample, conventions_of
-from .errors import DTypeError, ShapeMismatchError
+from .drift import as_sample, conflicting
+from .errors import DTypeError, ExecSpecError, ShapeMismatchError
+from .l2 import mean_l2_bounds
 from .metric import Metric, parse_metric
 from .sample import ActionSample
 from .unnormalizer import Executable, Unnormalizer
@@ -26,6 +26,7 @@ def drift_matrix(
     metric: str = "mean_abs",
     out: FloatArray | None = None,
     threads: int | None = None,
+    tol: float | None = None,
 ) -> FloatArray:
     """Drift of every ordered pair: entry `[i, j]` is for executing `j` where `i` was meant.
 
@@ -37,6 +38,8 @@ def drift_matrix(
             `(K, K)`: mean, mean_l2, max_l2, pXX_l2.
         out: float64 array of that shape, written in place and returned.
         threads: None chooses by size. The bits never depend on it.
+        tol: for mean_l2, to within this share of it: the middle of certified intervals (`mean_l2_bounds`), swept over
+            the rows only where they are wider. The log says how many were.
 
     Returns:
         NaN for pairs whose declared conventions differ by more than a map, and on channels a sample excludes.
@@ -44,7 +47,23 @@ def drift_matrix(
     Raises:
         ShapeMismatchError, ExecSpecError (unknown metric)
     """
-    return drift_block(specs, specs, sample, metric, out, threads)
+    if tol is None:
+        return drift_block(specs, specs, sample, metric, out, threads)
+    samples = as_samples(sample)
+    if metric != "mean_l2" or len(samples) != 1:
+        raise ExecSpecError(f"tol = {tol} is for mean_l2 over one sample; {metric} costs no less with it")
+    found = mean_l2_bounds(specs, samples[0], tol=tol, threads=threads)
+    pairs = len(specs) * (len(specs) + 1) // 2
+    from logging import getLogger  # not at import: NumPy loads no logging, and few ask for a tolerance
+
+    getLogger(__name__).info(
+        "mean_l2 within %g: %d of %d pairs swept, the rest by %d cells", tol, found.swept, pairs, found.cells
+    )
+    result = found.lower + (found.upper - found.lower) / 2
+    if out is None:
+        return result
+    np.copyto(_checked(out, result.shape), result)
+    return out
 
 
 def drift_block(
@@ -108,21 +127,3 @@ def as_samples(samples: Any) -> list[ActionSample]:
     """One sample for all rows, or those given, one per row; an array is wrapped."""
     listed = isinstance(samples, list | tuple) and bool(samples) and all(isinstance(s, ActionSample) for s in samples)
     return list(samples) if listed else [as_sample(samples)]
-
-
-def conflicting(intended: Sequence[Executable], executed: Sequence[Executable]) -> npt.NDArray[np.bool_]:
-    """`(Ki, Kj)`: both declare a convention that is not a map, and declare it differently."""
-    result = np.zeros((len(intended), len(executed)), np.bool_)
-    for name in NOT_MAPS:
-        codes: dict[Any, int] = {None: -1}
-        rows, columns = (
-            np.array([codes.setdefault(_declared(spec, name), len(codes)) for spec in specs])
-            for specs in (intended, executed)
-        )
-        result |= (rows >= 0)[:, None] & (columns >= 0)[None, :] & (rows[:, None] != columns[None, :])
-    return result
-
-
-def _declared(spec: Executable, name: str) -> Any:
-    fact = getattr(conventions_of(spec), name, None)
-    return fact.value if fact and fact.status == "declared" else None

@@ -39,12 +39,22 @@ def unnormalize(table: OpTable, u: npt.NDArray[np.floating[Any]]) -> npt.NDArray
 
 
 def evaluate(table: OpTable, channel: int, u: npt.ArrayLike) -> FloatArray:
-    """`f(u)` of one channel, every op in float64 whatever dtype it carries; the shape of `u`."""
+    """`f(u)` of one channel, every op in float64 whatever dtype it carries; the shape of `u`.
+
+    Which side of a step an action is on is a matter of rounding, and is what applying finds for a float64 `u`.
+    """
     v: npt.NDArray[np.floating[Any]] = np.asarray(u, np.float64)
+    applied = v
     for op in table[:, channel]:
-        wide = op.copy()
-        wide["dtype"] = OpDType.FLOAT64
-        v = _apply(wide, v)
+        if op["kind"] == OpKind.STEP:
+            side = op.copy()
+            side["p"][1:] = -1.0, 0.0, 1.0
+            v = op["p"][2 + _apply(side, applied).astype(np.intp)]
+        else:
+            wide = op.copy()
+            wide["dtype"] = OpDType.FLOAT64
+            v = _apply(wide, v)
+        applied = _apply(op, applied)
     return np.asarray(v, np.float64)
 
 

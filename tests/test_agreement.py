@@ -151,6 +151,19 @@ def test_units_by_size(reach: float, controller: Controller, words: str | None) 
     assert found.message == (words or "")
 
 
+def test_metres_in_one_step_are_no_step_where_nothing_is_clipped() -> None:
+    """LIBERO's actions fill [-1, 1]; SimplerEnv's WidowX takes metres, and clips none."""
+    simpler = CONTROLLERS["simpler-widowx"]
+    found = row("C6", spec(-0.8, 0.8), simpler)
+    assert (found.severity, found.evidence) == ("warning", {"reach": pytest.approx(0.8)})
+    assert found.message.startswith("channel 0 reaches 0.8, which this controller, without a limit, takes for metres")
+    assert row("C6", spec(-0.4, 0.4), simpler).outcome == "unknown"
+    target = replace(simpler, delta=declared(False, "x"))  # a position may be that far away
+    assert row("C6", spec(-0.8, 0.8), target).outcome == "unknown"
+    joints = replace(simpler, unit=("rad",) * 6)
+    assert row("C6", spec(-0.8, 0.8), joints).outcome == "unknown"
+
+
 def test_degrees_sent_for_radians() -> None:
     joints = replace(CONTROLLERS["aloha"], arms=1, names=UNKNOWN)
     assert row("C6", spec(-2.0, 2.0), joints).outcome == "agree"

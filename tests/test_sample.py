@@ -150,3 +150,16 @@ def test_merged_samples_are_one_sample_of_all_rows():
     flat = Unnormalizer.from_bounds([0.0, -1.0], [0.0, 1.0])
     with pytest.raises(StatsError, match="exclude"):
         ActionSample.merge([ActionSample(parts[0]), ActionSample.from_physical(parts[0], flat)])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("bad", [float("inf"), float("-inf"), float("nan")])
+def test_what_is_not_finite_is_named_in_either_dtype(dtype, bad):
+    """float32 holds no 1e150: a limit rounded to it is infinite, and lets infinity pass."""
+    rows = np.full((5, 2), 0.1, dtype)
+    spec = Unnormalizer.from_bounds([-1.0] * 2, [1.0] * 2)
+    assert ActionSample.from_physical(rows, spec).count == 5
+    rows[3, 1] = bad
+    for taken in (ActionSample, lambda a: ActionSample.from_physical(a, spec)):
+        with pytest.raises(StatsError, match=f"row 3, channel 1: {bad!r} is not a finite number"):
+            taken(rows)

@@ -27,6 +27,8 @@ Outcome = Literal["agree", "differ", "unknown", "absent"]
 
 DEGREES = 180 / math.pi
 RATE_TOLERANCE = 0.01
+LEAP = 0.5
+"""Metres that no arm moves in one step: ten times what robosuite and WidowX let through."""
 
 FIXES = {
     "C1": "Convert the action to what the controller takes, or configure it for what the policy was trained on.",
@@ -211,8 +213,10 @@ def _ranges(deployment: Deployment, own: Fact[Any], takes: Fact[Any]) -> Agreeme
     """Units by size: how far the figures reach, against how far the controller's input goes."""
     controller, arm = deployment.controller, list(deployment.arm)
     reach, limits = deployment.reach[arm], deployment.limits[arm]
-    if not arm or not np.isfinite([reach, limits]).all():
+    if not arm or not np.isfinite(reach).all() or np.isnan(limits).any():
         return Agreement("C6", "units", own, takes, "unknown")
+    if np.isinf(limits).any():
+        return _leap(deployment, own, takes)
     ratio = reach / limits
     evidence = {"ratio": [float(x) for x in ratio]}
     seen = inferred(f"up to {ratio.max():.3g} times the input range", "figures at u = -1 and 1, over the input limits")
@@ -230,6 +234,18 @@ def _ranges(deployment: Deployment, own: Fact[Any], takes: Fact[Any]) -> Agreeme
             words = f"no channel in {unit} uses more than {100 * same.max():.2g} % of its input range"
             return _differ("C6", "units", seen, taken, words, evidence)
     return Agreement("C6", "units", seen, taken, "agree", evidence=evidence)
+
+
+def _leap(deployment: Deployment, own: Fact[Any], takes: Fact[Any]) -> Agreement:
+    """Units by size where no input is clipped: a step of metres is a command that was never scaled."""
+    reach = deployment.reach
+    far = [d for d in deployment.arm if deployment.units[d] == "m" and reach[d] > LEAP]
+    if not far or not deployment.controller.delta.value or takes.value is None:
+        return Agreement("C6", "units", own, takes, "unknown")
+    d = max(far, key=lambda channel: float(reach[channel]))
+    seen = inferred(f"up to {reach[d]:.3g} in one step", "figures at u = -1 and 1")
+    words = f"channel {d} reaches {reach[d]:.4g}, which this controller, without a limit, takes for metres in one step"
+    return _differ("C6", "units", seen, takes, words, {"reach": float(reach[d])})
 
 
 def _order(own: Fact[tuple[str, ...]], takes: Fact[tuple[str, ...]]) -> Agreement:

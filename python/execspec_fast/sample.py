@@ -108,7 +108,7 @@ class ActionSample:
         if array.ndim < 1 or array.shape[-1] != unnormalizer.dim:
             raise ShapeMismatchError(f"actions have shape {array.shape}, the spec {unnormalizer.dim} channels")
         rows = array.reshape(-1, unnormalizer.dim)
-        if not (np.abs(rows) <= LIMIT).all():
+        if not _within(rows).all():
             raise _not_finite(rows)
         u = Unnormalizer(table).inverse(array.astype(np.float64, copy=False))
         u[..., list(excluded)] = 0.0
@@ -224,12 +224,18 @@ def _floats(actions: npt.ArrayLike) -> npt.NDArray[Any]:
 
 
 def _not_finite(rows: npt.NDArray[Any]) -> StatsError:
-    bad = ~(np.abs(rows) <= LIMIT)
+    bad = ~_within(rows)
     row, channel = (int(i) for i in np.argwhere(bad)[0])
+    value = float(rows[row, channel])
     return StatsError(
-        f"row {row}, channel {channel}: {rows[row, channel]!r} is not a finite number of magnitude <= {LIMIT:g}; "
+        f"row {row}, channel {channel}: {value!r} is not a finite number of magnitude <= {LIMIT:g}; "
         f"{int(bad.any(axis=1).sum())} of {rows.shape[0]} rows are affected, drop or repair them first"
     )
+
+
+def _within(rows: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    limit = np.float64(LIMIT)  # a plain float would be rounded to float32, where it is infinite
+    return np.asarray(np.abs(rows) <= limit)
 
 
 def _unclipped(unnormalizer: Unnormalizer) -> Unnormalizer:

@@ -43,7 +43,7 @@ MAY_IMPORT = {
     "isa": "_core",
     "tiles": "errors metric unnormalizer matrix",
     "survey": "errors unnormalizer matrix tiles",
-    "classes": "errors conventions unnormalizer matrix tiles",
+    "classes": "errors unnormalizer drift matrix tiles",
     "shards": "errors metric unnormalizer sample matrix",
     "mismatch": "errors ops unnormalizer _core",
     "rotation": "stats _core",

@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from .conventions import NOT_MAPS
+from .drift import declared_not_maps
 from .errors import ExecSpecError
 from .matrix import FloatArray, Samples, as_samples
 from .tiles import TILE, pair_blocks, runs
@@ -105,10 +105,8 @@ def _copies(specs: Sequence[Executable]) -> list[list[int]]:
     """Positions of the specs that compile to one map and declare the same of what decides whether drift exists."""
     groups: dict[Hashable, list[int]] = {}
     for k, spec in enumerate(specs):
-        facts = [getattr(getattr(spec, "conventions", None), name, None) for name in NOT_MAPS]
-        declared = tuple(fact.value if fact and fact.status == "declared" else None for fact in facts)
         table = spec.map.table()
-        same = (table.shape, table.tobytes(), spec.map.domain, spec.map.gripper, declared)
+        same = (table.shape, table.tobytes(), spec.map.domain, spec.map.gripper, declared_not_maps(spec))
         groups.setdefault(same, []).append(k)
     return list(groups.values())
 

@@ -211,16 +211,15 @@ def _compare(intended: Executable, executed: Executable) -> tuple[tuple[str, ...
 def conflicting(intended: Sequence[Executable], executed: Sequence[Executable]) -> npt.NDArray[np.bool_]:
     """`(Ki, Kj)`: both declare a convention that is not a map, and declare it differently."""
     result = np.zeros((len(intended), len(executed)), np.bool_)
-    for name in NOT_MAPS:
+    declared = [[declared_not_maps(spec) for spec in specs] for specs in (intended, executed)]
+    for k in range(len(NOT_MAPS)):
         codes: dict[Any, int] = {None: -1}
-        rows, columns = (
-            np.array([codes.setdefault(_declared(spec, name), len(codes)) for spec in specs])
-            for specs in (intended, executed)
-        )
+        rows, columns = (np.array([codes.setdefault(values[k], len(codes)) for values in side]) for side in declared)
         result |= (rows >= 0)[:, None] & (columns >= 0)[None, :] & (rows[:, None] != columns[None, :])
     return result
 
 
-def _declared(spec: Executable, name: str) -> Any:
-    fact = getattr(conventions_of(spec), name, None)
-    return fact.value if fact and fact.status == "declared" else None
+def declared_not_maps(spec: Executable) -> tuple[Any, ...]:
+    """What a spec declares of each convention that is not a map, in the order of `NOT_MAPS`; None where it does not."""
+    facts = [getattr(conventions_of(spec), name, None) for name in NOT_MAPS]
+    return tuple(fact.value if fact and fact.status == "declared" else None for fact in facts)

@@ -46,7 +46,7 @@ def parse_metric(name: str) -> Metric:
         ExecSpecError: no such metric, a percentile outside (0, 100], a threshold that is negative or not finite.
     """
     text, joint = (name[:-3], True) if name.endswith("_l2") else (name, False)
-    if name in ("mean", "mean_l2", "max_l2"):
+    if name in JOINT:
         return Metric(name, text, joint=True)
     if name in SEPARABLE:
         return Metric(name, name)

@@ -46,9 +46,8 @@ class Cells {
     }
 
     std::size_t size() const { return size_; }
-    const std::vector<std::size_t>& channels() const { return channels_; }
 
-    // Of pairs of lines over exactly `channels()`. A block of cells stays in the first cache while all pairs pass over
+    // Of pairs of lines over exactly the channels. A block of cells stays in the first cache while all pairs pass over
     // it.
     std::vector<Interval> bounds(const std::vector<PairNorms>& pairs) const {
         std::vector<detail::Lanes> low(pairs.size());

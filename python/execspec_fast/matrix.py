@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import _core
+from . import _core, arrays
 from .drift import as_sample, conflicting
 from .errors import DTypeError, ExecSpecError, ShapeMismatchError
 from .l2 import mean_l2_bounds
@@ -32,7 +32,8 @@ def drift_matrix(
 
     Args:
         specs: K executables of one D.
-        sample: one for all rows, or K of them, one per intended spec; an array `(..., D)` is wrapped.
+        sample: one for all rows, or K of them, one per intended spec; an array `(..., D)` is wrapped, and the result
+            is of its kind and on its device (in float32 where JAX has no float64).
         metric: per channel, giving `(K, K, D)`: mean_abs, bias, rms, max, worst_case, flips, zeros, pXX (a percentile
             of |delta|), exceeds:EPS. Over the channels that neither spec of the pair knows to be a gripper, giving
             `(K, K)`: mean, mean_l2, max_l2, pXX_l2.
@@ -46,7 +47,26 @@ def drift_matrix(
 
     Raises:
         ShapeMismatchError, ExecSpecError (unknown metric)
+        ArrayError: an array that cannot be read where it lies.
     """
+    return arrays.through(  # type: ignore[no-any-return]
+        sample,
+        out,
+        lambda sample, out: _drift_matrix(specs, sample, metric, out, threads, tol),
+        lambda jax, sample: jax.drift_matrix(specs, sample, metric),
+        name="sample",
+        rounded=True,
+    )
+
+
+def _drift_matrix(
+    specs: Sequence[Executable],
+    sample: Samples,
+    metric: str,
+    out: FloatArray | None,
+    threads: int | None,
+    tol: float | None,
+) -> FloatArray:
     if tol is None:
         return drift_block(specs, specs, sample, metric, out, threads)
     samples = as_samples(sample)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from . import arrays
 from .conventions import Conventions, Fact, declared
 from .domain import Domain
 from .errors import ShapeMismatchError, UnknownProfileError
@@ -159,6 +160,15 @@ class ExecSpec:
         """The compiled map from `u` to `a`."""
         return Unnormalizer(self._table, domain=self.domain, gripper=self.gripper)
 
+    @cached_property
+    def normalizer(self) -> Unnormalizer:
+        """The compiled forward map from `a` to `u`: what `normalize` runs.
+
+        Raises:
+            MissingStatsError: it needs a figure that is not published.
+        """
+        return Unnormalizer(self._profile.forward(self.stats, self.eps), gripper=self.gripper)
+
     @property
     def map(self) -> Unnormalizer:
         """What arithmetic reads: `unnormalizer`."""
@@ -193,7 +203,7 @@ class ExecSpec:
         Raises:
             MissingStatsError: the forward map needs a figure that is not published.
         """
-        return self._apply(self._normalizer, a, out)
+        return self._apply(self.normalizer, a, out)
 
     @cached_property
     def digest(self) -> str:
@@ -246,17 +256,22 @@ class ExecSpec:
         """`unnormalizer` on actions, or on chunks of them where figures have steps."""
         if self.steps is None:
             return unnormalizer(u, out=out, dtype=dtype, threads=threads)
-        chunks = np.asarray(u)
-        if chunks.shape[-2:] != self.stats.shape:
-            raise ShapeMismatchError(f"{self.name}: chunks of shape {self.stats.shape} wanted, u is {chunks.shape}")
-        rows = (*chunks.shape[:-2], self.dim)
-        if out is None:
-            return unnormalizer(chunks.reshape(rows), dtype=dtype, threads=threads).reshape(chunks.shape)
-        flat = out.reshape(rows) if out.shape == chunks.shape else out
-        if not np.may_share_memory(flat, out):
-            raise ShapeMismatchError(f"{self.name}: the last two axes of out must lie side by side in memory")
-        unnormalizer(chunks.reshape(rows), out=flat, dtype=dtype, threads=threads)
-        return out
+
+        def of_chunks(chunks: Any, out: Any) -> Any:
+            if chunks.shape[-2:] != self.stats.shape:
+                raise ShapeMismatchError(f"{self.name}: chunks of shape {self.stats.shape} wanted, u is {chunks.shape}")
+            rows = (*chunks.shape[:-2], self.dim)
+            if out is None:
+                return unnormalizer(chunks.reshape(rows), dtype=dtype, threads=threads).reshape(chunks.shape)
+            flat = out.reshape(rows) if out.shape == chunks.shape else out
+            if not np.may_share_memory(flat, out):
+                raise ShapeMismatchError(f"{self.name}: the last two axes of out must lie side by side in memory")
+            unnormalizer(chunks.reshape(rows), out=flat, dtype=dtype, threads=threads)
+            return out
+
+        return arrays.through(  # type: ignore[no-any-return]
+            u, out, lambda u, out: of_chunks(np.asarray(u), out), lambda _, u: of_chunks(u, None)
+        )
 
     @property
     def _profile(self) -> Profile:
@@ -265,10 +280,6 @@ class ExecSpec:
     @cached_property
     def _commander(self) -> Unnormalizer:
         return self.unnormalizer if self.post is None else self.unnormalizer.then(self.post)
-
-    @cached_property
-    def _normalizer(self) -> Unnormalizer:
-        return Unnormalizer(self._profile.forward(self.stats, self.eps), gripper=self.gripper)
 
 
 def _eps(eps: float | None, own: str | None, profile: str) -> float | None:

@@ -7,7 +7,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from . import _core, ops
+from . import _core, arrays, ops
 from .domain import UNBOUNDED, Domain
 from .errors import DTypeError, ShapeMismatchError
 from .ops import OpKind, OpTable
@@ -34,7 +34,7 @@ class Unnormalizer:
         StatsError: a parameter no map can be made of, naming the channel.
     """
 
-    __slots__ = ("_core", "_table", "domain", "gripper")
+    __slots__ = ("__weakref__", "_core", "_table", "domain", "gripper")
 
     def __init__(self, table: OpTable, *, domain: Domain = UNBOUNDED, gripper: tuple[int, ...] | None = None) -> None:
         self._table = ops.table(table)
@@ -99,15 +99,25 @@ class Unnormalizer:
         """Un-normalize actions, bit for bit as the ecosystem does.
 
         Args:
-            u: normalized actions `(..., D)`, float32 or float64, any strides.
+            u: normalized actions `(..., D)`, float32 or float64, any strides; NumPy, torch, JAX or any `__dlpack__`.
+                The result is of the same kind, on the same device.
             out: array of the result's shape and dtype, written in place and returned; may be `u` itself.
             dtype: None returns u's dtype; `"native"` what the ecosystem returns for u's dtype; or float32, float64.
             threads: None chooses by size. The bits never depend on it.
 
         Raises:
             ShapeMismatchError, DTypeError
+            ArrayError: an array that cannot be read where it lies.
         """
-        return self._core.apply(u, out, _dtype_name(dtype), threads)
+        name = _dtype_name(dtype)
+        if type(u) in arrays.HOST and type(out) in arrays.HOST:
+            return self._core.apply(u, out, name, threads)
+        return arrays.through(  # type: ignore[no-any-return]
+            u,
+            out,
+            lambda u, out: self._core.apply(u, out, name, threads),
+            lambda jax, u: jax.unnormalize(self, u, self._native(u.dtype) if name == "native" else name),
+        )
 
     def inverse(
         self, a: npt.ArrayLike, out: npt.NDArray[Any] | None = None, threads: int | None = None
@@ -117,7 +127,11 @@ class Unnormalizer:
         Raises:
             NotInvertibleError: naming the first channel whose map is a constant, a clip or a step.
         """
-        return self._core.inverse(a, out, threads)
+        if type(a) in arrays.HOST and type(out) in arrays.HOST:
+            return self._core.inverse(a, out, threads)
+        return arrays.through(  # type: ignore[no-any-return]
+            a, out, lambda a, out: self._core.inverse(a, out, threads), name="a"
+        )
 
     def invertible(self) -> npt.NDArray[np.bool_]:
         """Shape `(D,)`: whether the channel's map has an inverse."""
@@ -135,6 +149,9 @@ class Unnormalizer:
     def then(self, stages: OpTable) -> Unnormalizer:
         """The map followed by further stages (a client's gripper ops, a controller's clip)."""
         return Unnormalizer(np.concatenate([self._table, stages]), domain=self.domain, gripper=self.gripper)
+
+    def _native(self, dtype: npt.DTypeLike) -> str:
+        return self._core.apply(np.empty((0, self.dim), dtype), None, "native", 1).dtype.name
 
     def __repr__(self) -> str:
         return f"Unnormalizer({self.dim} channels: {'; '.join(ops.describe(self._table))})"

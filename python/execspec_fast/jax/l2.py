@@ -1,0 +1,79 @@
+"""Joint drift ||delta||_2 of a pair: a norm does not separate into channels, so the rows are swept.
+
+As in `cpp/include/execspec/joint.hpp`, delta comes from coefficients that are differences in double-double, so that
+nearly equal keys keep their digits; on a row it is off by no more than rounding of `|scale t| + |offset|`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from .drift import root, unit
+from .maps import Line, Maps
+from .sample import ActionSample
+
+BLOCK = 32  # numbers added one after another
+
+
+def lines(key: Maps, sample: ActionSample) -> tuple[Array, Array, Line, Array]:
+    """One key's pieces in the local coordinates, `(P, D)`: start, the next one's, line; and the gripper, `(D,)`."""
+    beyond = jnp.full_like(key.start[:1], jnp.inf)
+    local = key.line.local(sample.columns.centre[None], sample.columns.unit[None])
+    return key.start, jnp.concatenate([key.start[1:], beyond]), local, key.gripper
+
+
+def squares(sample: ActionSample, i: Any, j: Any) -> tuple[Array, Array]:
+    """||delta||^2 of all rows, `(N,)`, and the square's root of the unit they are in, a power of two."""
+    (begin_i, end_i, f, gripper_i), (begin_j, end_j, g, gripper_j) = i, j
+    counted = ~(gripper_i | gripper_j | sample.excluded)
+    delta = g[None, :] - f[:, None]
+    scale, offset = (jnp.where(counted[None, None], x.hi, 0) for x in (delta.scale, delta.offset))
+    size = unit(jnp.maximum(abs(scale), abs(offset)).max())
+    scale, offset = scale / size, offset / size
+    t = jax.vmap(lambda x, u: x.local(u).hi)(sample.columns, sample.rows)
+    norms = jnp.zeros_like(sample.rows[0])
+    for d in range(sample.dim):
+        value = scale[0, 0, d] * t[d] + offset[0, 0, d]
+        for a in range(scale.shape[0]):
+            for b in range(scale.shape[1]):
+                if a or b:
+                    u = sample.rows[d]
+                    there = (u >= jnp.maximum(begin_i[a, d], begin_j[b, d])) & (
+                        u < jnp.minimum(end_i[a, d], end_j[b, d])
+                    )
+                    value = jnp.where(there, scale[a, b, d] * t[d] + offset[a, b, d], value)
+        norms = norms + value * value
+    return norms, size
+
+
+def mean(sample: ActionSample, i: Any, j: Any, _: Any) -> Array:
+    """E ||delta||, added up in blocks, and blocks of blocks, so that rounding does not grow with the number of rows."""
+    norms, size = squares(sample, i, j)
+    sums = root(norms)
+    while sums.size > 1:
+        sums = jnp.pad(sums, (0, -sums.size % BLOCK)).reshape(-1, BLOCK).sum(1)
+    return size * (sums[0] / sample.count)
+
+
+def largest(sample: ActionSample, i: Any, j: Any, _: Any) -> Array:
+    """The largest ||delta||."""
+    norms, size = squares(sample, i, j)
+    return size * root(norms.max())
+
+
+def quantile(sample: ActionSample, i: Any, j: Any, rank: Array) -> Array:
+    """The `rank`-th smallest ||delta||, counted from 1."""
+    norms, size = squares(sample, i, j)
+    return size * root(jnp.sort(norms)[rank - 1])
+
+
+JOINT: dict[str, Callable[[ActionSample, Any, Any, Any], Array]] = {
+    "mean_l2": mean,
+    "max_l2": largest,
+    "quantile_l2": quantile,
+}

@@ -148,6 +148,8 @@ def test_parquet_episodes_and_files(tmp_path):
         pq.write_table(pa.table({"action": U.tolist(), "episode_index": index}), tmp_path / f"{name}.parquet")
     actions = load_actions(tmp_path)
     assert actions.lengths == (2, 2, 1, 3)
+    assert [len(episode) for episode in actions.episodes] == [2, 2, 1, 3]
+    assert np.array_equal(np.concatenate(actions.episodes), actions.values)
     assert "8 actions in 4 episodes" in actions.description
 
 

@@ -33,13 +33,14 @@ MAY_IMPORT = {
     "profile": "errors stats domain ops formulas",
     "profiles": "errors domain ops formulas profile",
     # mathematics wing: maps, no file and no ecosystem
+    "arrays": "errors",
     "reference": "errors ops",
-    "unnormalizer": "errors domain ops _core",
-    "sample": "errors stats domain ops unnormalizer _core",
+    "unnormalizer": "errors domain arrays ops _core",
+    "sample": "errors stats domain arrays ops unnormalizer _core",
     "metric": "errors",
     "drift": "errors conventions domain ops metric unnormalizer sample _core",
     "l2": "errors unnormalizer sample drift _core",
-    "matrix": "errors metric unnormalizer sample drift l2 _core",
+    "matrix": "errors arrays metric unnormalizer sample drift l2 _core",
     "isa": "_core",
     "tiles": "errors metric unnormalizer matrix",
     "survey": "errors unnormalizer matrix tiles",
@@ -48,8 +49,26 @@ MAY_IMPORT = {
     "mismatch": "errors ops unnormalizer _core",
     "rotation": "stats _core",
     "bounds": "errors stats domain sample unnormalizer",
+    # the same for jitted code
+    "numba": "errors numba.apply numba.column numba.drift",
+    "numba.jit": "",
+    "numba.doubles": "numba.jit",
+    "numba.apply": "errors ops numba.jit",
+    "numba.column": "errors ops numba.jit numba.doubles",
+    "numba.drift": "errors unnormalizer numba.jit numba.doubles numba.column",
+    # the same on a device
+    "jax": "errors jax.maps jax.matrix jax.mismatch jax.precision jax.sample jax.table",
+    "jax.precision": "errors ops",
+    "jax.doubles": "",
+    "jax.table": "errors ops unnormalizer jax.precision",
+    "jax.maps": "errors drift unnormalizer jax.precision jax.doubles jax.table",
+    "jax.sample": "errors sample jax.precision jax.doubles",
+    "jax.drift": "jax.doubles jax.maps jax.sample",
+    "jax.l2": "jax.doubles jax.maps jax.sample jax.drift",
+    "jax.matrix": "errors metric unnormalizer jax.table jax.doubles jax.maps jax.sample jax.drift jax.l2",
+    "jax.mismatch": "unnormalizer jax.maps",
     # where they meet
-    "spec": "errors stats conventions domain ops profile profiles unnormalizer formats.published",
+    "spec": "errors stats conventions domain arrays ops profile profiles unnormalizer formats.published",
     "registry": "errors profiles spec formats",
     "actions": "errors formats",
     # the other half of a policy: the robot it runs on
@@ -89,6 +108,11 @@ MAY_IMPORT = {
     "certificates.certificate": "errors controller formats registry sample spec deployment auditing.siblings "
     "certificates.policy certificates.wire certificates.evidence certificates.markdown _core",
     "certificates.verification": "errors controller controllers formats registry sample spec certificates _core",
+    # what watches a policy while it runs
+    "guarding": "",
+    "guarding.calibration": "errors formats sample spec",
+    "guarding.eprocess": "errors",
+    "guarding.monitor": "errors sample spec guarding.calibration guarding.eprocess",
     # what people see
     "cli": "",
     "cli.paper": "",
@@ -98,11 +122,13 @@ MAY_IMPORT = {
     "cli.pair": "ops drift registry spec deployment auditing.outcome auditing.units cli.describe cli.inputs cli.paper "
     "cli.report",
     "cli.certify": "errors controller registry certificates cli.inputs cli.paper cli.report",
+    "cli.guard": "actions registry guarding cli.describe cli.paper",
     "cli.main": "*",
     "__main__": "cli.main",
     "__init__": "*",
 }
 EXTENSION = "_core"
+OURS = "execspec_fast."
 
 HEAVY = """
     jax numba torch h5py pyarrow pandas scipy safetensors lerobot
@@ -113,19 +139,19 @@ LAYOUTS = "norm_stats dataset_statistics policy_preprocessor policy_postprocesso
 
 
 def imports(file: Path) -> set[str]:
-    """Every module a file imports, at its top or inside a function, ours written without the package's name."""
+    """Every module of this package a file imports, at its top or inside a function, without the package's name."""
     package = list(file.relative_to(PACKAGE).parent.parts)
     found = set()
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
+            found |= {alias.name.removeprefix(OURS) for alias in node.names if alias.name.startswith(OURS)}
+        elif isinstance(node, ast.ImportFrom) and (node.level or f"{node.module}.".startswith(OURS)):
             base = package[: len(package) - node.level + 1] if node.level else []
             stem = [*base, *(node.module or "").split(".")] if node.module else base
             for alias in node.names:
                 whole = ".".join([*stem, alias.name])
                 found.add(whole if node.level and whole in {*MODULES, EXTENSION} else ".".join(stem) or "__init__")
-    return {name.removeprefix("execspec_fast.") for name in found}
+    return {name.removeprefix(OURS) for name in found}
 
 
 def place(name: str) -> str:
@@ -163,13 +189,13 @@ def test_every_spelling_of_an_import_is_seen(tmp_path, monkeypatch):
     folder = tmp_path / "formats"
     folder.mkdir()
     file = folder / "new.py"
-    code = "from ..drift import x; from .. import ops, y; from . import tree; import json; import execspec_fast.cli"
+    code = "from ..drift import x; from .. import ops, y; from . import tree; import numba; import execspec_fast.cli"
     file.write_text(f"def f(): {code}")
     monkeypatch.setattr(sys.modules[__name__], "PACKAGE", tmp_path)
     monkeypatch.setitem(MODULES, "drift", file)
     monkeypatch.setitem(MODULES, "ops", file)
     monkeypatch.setitem(MODULES, "formats.tree", file)
-    assert imports(file) == {"drift", "ops", "__init__", "formats.tree", "json", "cli"}
+    assert imports(file) == {"drift", "ops", "__init__", "formats.tree", "cli"}  # numba is not our numba
 
 
 def constants(name: str) -> set[object]:

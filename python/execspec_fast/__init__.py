@@ -26,6 +26,7 @@ from .domain import Domain as Domain
 from .drift import Drift as Drift
 from .drift import drift as drift
 from .errors import AmbiguousKeyError as AmbiguousKeyError
+from .errors import ArrayError as ArrayError
 from .errors import DTypeError as DTypeError
 from .errors import ExecSpecError as ExecSpecError
 from .errors import Finding as Finding
@@ -73,12 +74,18 @@ if TYPE_CHECKING:
     from .certificates.wire import VerifyCode as VerifyCode
     from .deployment import Deployment as Deployment
     from .formats.controller_files import load_controller as load_controller
+    from .guarding.calibration import Calibration as Calibration
+    from .guarding.calibration import calibrate as calibrate
+    from .guarding.monitor import ActionMonitor as ActionMonitor
     from .registry import Registry as Registry
     from .registry import load_spec as load_spec
     from .registry import open_registry as open_registry
     from .spec import ExecSpec as ExecSpec
 
 _UPPER_FLOORS = {
+    "ActionMonitor": "guarding.monitor",
+    "Calibration": "guarding.calibration",
+    "calibrate": "guarding.calibration",
     "load_controller": "formats.controller_files",
     "Deployment": "deployment",
     "VerifyCode": "certificates.wire",
@@ -103,10 +110,13 @@ _UPPER_FLOORS = {
 
 __all__ = [
     "PROFILES",
+    "ActionMonitor",
     "ActionSample",
     "Actions",
     "AmbiguousKeyError",
+    "ArrayError",
     "AuditReport",
+    "Calibration",
     "Certificate",
     "Controller",
     "Conventions",
@@ -144,6 +154,7 @@ __all__ = [
     "VerifyCode",
     "__version__",
     "audit",
+    "calibrate",
     "certify",
     "drift",
     "drift_block",

@@ -34,6 +34,11 @@ class Actions:
     source: str
 
     @property
+    def episodes(self) -> list[npt.NDArray[Any]]:
+        """The actions of each episode, `(T, D)`; one where the file does not separate them."""
+        return np.split(self.values, np.cumsum(self.lengths)[:-1])
+
+    @property
     def description(self) -> str:
         """How reports name this sample, e.g. `2,005 actions in 20 episodes from goal.npz::actions`."""
         episodes = f" in {len(self.lengths):,} episodes" if len(self.lengths) > 1 else ""

@@ -115,6 +115,10 @@ class DTypeError(ExecSpecError, TypeError):
     """An array dtype the call does not take; nothing is converted quietly."""
 
 
+class ArrayError(ExecSpecError, TypeError):
+    """An array that cannot be read where it lies: on a device, part of a gradient, sparse."""
+
+
 class NotInvertibleError(ExecSpecError, ValueError):
     """A channel whose map has no inverse (constant, clip or step)."""
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from . import _core
+from . import _core, arrays
 from .errors import MissingStatsError, ShapeMismatchError, StatsError
 from .ops import LIMIT, OpKind
 from .stats import NormStats
@@ -31,7 +31,8 @@ class ActionSample:
     """Normalized actions, as an array or as a law per channel.
 
     Args:
-        u: normalized actions `(..., D)`, at least one, finite. Rows are kept, so joint metrics are exact.
+        u: normalized actions `(..., D)`, at least one, finite, of any kind that the host can read. Rows are kept, so
+            joint metrics are exact.
         description: how reports name the sample.
 
     Attributes:
@@ -41,7 +42,7 @@ class ActionSample:
         excluded: channel to reason, where the sample says nothing (a constant channel has no inverse).
 
     Raises:
-        ShapeMismatchError, DTypeError
+        ShapeMismatchError, DTypeError, ArrayError
         StatsError: no rows, or a value that is not finite or larger than `ops.LIMIT`; names row and channel.
     """
 
@@ -100,20 +101,9 @@ class ActionSample:
 
         Channels without an inverse (constant, clipped, stepped) are excluded, with the reason.
         """
-        unnormalizer = _unclipped(spec.map)
-        excluded = _without_inverse(unnormalizer)
-        table = np.array(unnormalizer.table())
-        table["kind"][:, list(excluded)] = OpKind.IDENTITY
-        array = _floats(a)
-        if array.ndim < 1 or array.shape[-1] != unnormalizer.dim:
-            raise ShapeMismatchError(f"actions have shape {array.shape}, the spec {unnormalizer.dim} channels")
-        rows = array.reshape(-1, unnormalizer.dim)
-        if not _within(rows).all():
-            raise _not_finite(rows)
-        u = Unnormalizer(table).inverse(array.astype(np.float64, copy=False))
-        u[..., list(excluded)] = 0.0
-        sample = cls(u, description)
-        sample.excluded = excluded
+        inverse = ExactInverse(spec)
+        sample = cls(inverse(a), description)
+        sample.excluded = inverse.excluded
         return sample
 
     @classmethod
@@ -210,6 +200,42 @@ class ActionSample:
         return f"ActionSample({size}: {self.description})"
 
 
+class ExactInverse:
+    """`u` of the physical action `a = U(u)`, in every channel whose map has an inverse, its leading clip of `u` aside.
+
+    Attributes:
+        dim: channels.
+        excluded: channel to reason, where there is no inverse (constant, clipped, stepped); `u` is 0 there.
+    """
+
+    __slots__ = ("_map", "dim", "excluded")
+
+    def __init__(self, spec: Executable) -> None:
+        unnormalizer = _unclipped(spec.map)
+        self.dim = unnormalizer.dim
+        self.excluded: Mapping[int, str] = _without_inverse(unnormalizer)
+        table = np.array(unnormalizer.table())
+        table["kind"][:, list(self.excluded)] = OpKind.IDENTITY
+        self._map = Unnormalizer(table)
+
+    def __call__(self, a: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Normalized actions `(..., D)` of physical ones.
+
+        Raises:
+            ShapeMismatchError, DTypeError
+            StatsError: a value that is not finite or larger than `ops.LIMIT`; names row and channel.
+        """
+        array = _floats(a)
+        if array.ndim < 1 or array.shape[-1] != self.dim:
+            raise ShapeMismatchError(f"actions have shape {array.shape}, the spec {self.dim} channels")
+        rows = array.reshape(-1, self.dim)
+        if not _within(rows).all():
+            raise _not_finite(rows)
+        u = self._map.inverse(array.astype(np.float64, copy=False))
+        u[..., list(self.excluded)] = 0.0
+        return u
+
+
 def _draw(law: Law, count: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:
     if isinstance(law, tuple):
         return rng.normal(law[0], law[1], count)
@@ -220,7 +246,7 @@ def _draw(law: Law, count: int, rng: np.random.Generator) -> npt.NDArray[np.floa
 
 def _floats(actions: npt.ArrayLike) -> npt.NDArray[Any]:
     """float32 or float64, whatever converts to it exactly; the rest is refused by name."""
-    return _core.float_array(actions, "actions")
+    return _core.float_array(arrays.host(actions, "actions"), "actions")
 
 
 def _not_finite(rows: npt.NDArray[Any]) -> StatsError:

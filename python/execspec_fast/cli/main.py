@@ -48,6 +48,12 @@ exit codes: 0 matches, 1 differs, 2 usage, 3 a file (certificate, specification,
 FILES = """example:
   execspec files --format hf | xargs hf download ORG/MODEL       metadata only, no weights"""
 
+GUARD = "Make, before a policy runs, what watches it while it does."
+
+CALIBRATE = """examples:
+  execspec guard calibrate ckpt#libero_goal --actions demos.hdf5 -o goal.cal.json     every episode is correct
+  execspec guard calibrate ckpt#bridge_orig --actions run*.npz --block 10 -o cal.json   one episode per file"""
+
 ACTIONS = "physical actions: npy, npz, parquet, hdf5, csv; FILE::GROUP"
 NORMALIZED = "the actions of --actions are normalized"
 
@@ -88,8 +94,8 @@ def _parser() -> ArgumentParser:
     parser.add_argument("--version", action="version", version=f"execspec {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    def command(name: str, run: Any, purpose: str, examples: str) -> ArgumentParser:
-        made: ArgumentParser = commands.add_parser(
+    def command(name: str, run: Any, purpose: str, examples: str, among: Any = commands) -> ArgumentParser:
+        made: ArgumentParser = among.add_parser(
             name,
             help=purpose,
             description=purpose,
@@ -97,7 +103,8 @@ def _parser() -> ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         made.set_defaults(run=run)
-        made.add_argument("--output", metavar="FILE", help="write there instead of to stdout")
+        if among is commands:
+            made.add_argument("--output", metavar="FILE", help="write there instead of to stdout")
         made.add_argument("--debug", action="store_true", help="show where an internal error happened")
         return made
 
@@ -158,6 +165,15 @@ def _parser() -> ArgumentParser:
     measured(one)
     one.add_argument("--normalized", action="store_true", help=NORMALIZED)
     formatted(one, "text", "json")
+
+    guard = commands.add_parser("guard", help="make what guards a running policy", description=GUARD)
+    guards = guard.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    one = command("calibrate", _guard_calibrate, "learn what correct episodes look like", CALIBRATE, guards)
+    one.add_argument("spec", metavar="PATH[#KEY][@PROFILE]", help="the specification that executed them")
+    one.add_argument("--actions", metavar="FILE", nargs="+", required=True, help=f"of correct episodes; {ACTIONS}")
+    one.add_argument("--block", type=_count, default=50, metavar="STEPS", help="steps judged at once (default: 50)")
+    one.add_argument("--confidence", type=_positive, default=0.95, help="in what is learned (default: 0.95)")
+    one.add_argument("-o", "--output", metavar="FILE", required=True, help="the calibration")
 
     one = command("files", _files, "print the globs of all metadata files that are read", FILES)
     one.add_argument(
@@ -268,6 +284,15 @@ def _verify(options: Namespace) -> int:
     words, code = verification(options)
     _write(options, words)
     return int(code)
+
+
+def _guard_calibrate(options: Namespace) -> ExitCode:
+    from .guard import calibration
+
+    made, told = calibration(options)
+    Path(options.output).write_bytes(made)
+    sys.stdout.write(told)
+    return ExitCode.OK
 
 
 def _files(options: Namespace) -> ExitCode:

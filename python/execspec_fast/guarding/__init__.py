@@ -1,0 +1,1 @@
+"""The guard: what watches a policy while it runs."""

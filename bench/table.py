@@ -16,7 +16,7 @@ from typing import Any
 from workload import machine
 
 HERE = Path(__file__).parent
-SUBJECTS = ("pairs", "survey", "l2", "unnormalize", "growth")
+SUBJECTS = ("pairs", "survey", "l2", "unnormalize", "growth", "guard")
 MARKED = re.compile(r"(?<=<!-- table -->\n).*(?=<!-- /table -->)", re.DOTALL)
 
 

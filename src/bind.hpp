@@ -8,3 +8,6 @@ void bind_sample(pybind11::module_& m);
 void bind_drift(pybind11::module_& m);
 void bind_isa(pybind11::module_& m);
 void bind_rotation(pybind11::module_& m);
+void bind_guard(pybind11::module_& m);
+void bind_gate(pybind11::module_& m);
+void bind_gate_avx2(pybind11::module_& m);

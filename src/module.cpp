@@ -3,18 +3,18 @@
 
 #include "bind.hpp"
 #include "errors.hpp"
+#include "execspec/isa.hpp"
 
 namespace py = pybind11;
 
 PYBIND11_MODULE(_core, m) {
-    m.doc() = "Compiled core of execspec_fast: op tables, piecewise-affine maps, action samples and drift.";
+    m.doc() = "Compiled core of execspec_fast: op tables, piecewise-affine maps, action samples, drift and the guard.";
     m.attr("__version__") = EXECSPEC_VERSION;
     py::register_exception_translator([](std::exception_ptr raised) {
         try {
             if (raised) std::rethrow_exception(raised);
         } catch (const PythonError& error) {
-            const py::object type = py::module_::import("execspec_fast.errors").attr(error.name);
-            PyErr_SetString(type.ptr(), error.what());
+            set_error(error);
         }
     });
     bind_unnormalizer(m);
@@ -22,4 +22,7 @@ PYBIND11_MODULE(_core, m) {
     bind_drift(m);
     bind_rotation(m);
     bind_isa(m);
+    bind_guard(m);
+    // Chosen once: what the step of a gate is compiled for is part of its type.
+    (execspec::isa::active() == execspec::Isa::baseline ? bind_gate : bind_gate_avx2)(m);
 }

@@ -108,8 +108,24 @@ MAY_IMPORT = {
     "certificates.certificate": "errors controller formats registry sample spec deployment auditing.siblings "
     "certificates.policy certificates.wire certificates.evidence certificates.markdown _core",
     "certificates.verification": "errors controller controllers formats registry sample spec certificates _core",
-    # what watches a policy while it runs
+    # the guard: from a spec to the bytes that C++ reads
     "guarding": "",
+    "guarding.status": "",
+    "guarding.given": "errors stats",
+    "guarding.image": "ops stats guarding.status",
+    "guarding.layout": "errors ops guarding.image guarding.status",
+    "guarding.watching": "errors stats guarding.given guarding.image",
+    "guarding.lines": "ops unnormalizer",
+    "guarding.bands": "errors ops stats unnormalizer guarding.image guarding.lines",
+    "guarding.envelope": "ops stats unnormalizer",
+    "guarding.subject": "errors controller conventions deployment inference ops spec unnormalizer guarding.given",
+    "guarding.limits": "errors controller ops stats guarding.bands guarding.envelope guarding.given guarding.subject",
+    "guarding.build": "errors controller formats ops spec unnormalizer guarding",
+    "guarding.banner": "guarding.image guarding.status",
+    "guarding.explanation": "guarding.image guarding.status",
+    "guarding.guard": "errors spec unnormalizer guarding.banner guarding.build guarding.explanation guarding.image "
+    "guarding.layout guarding.status _core",
+    # from executed actions alone
     "guarding.calibration": "errors formats sample spec",
     "guarding.eprocess": "errors",
     "guarding.monitor": "errors sample spec guarding.calibration guarding.eprocess",
@@ -122,7 +138,10 @@ MAY_IMPORT = {
     "cli.pair": "ops drift registry spec deployment auditing.outcome auditing.units cli.describe cli.inputs cli.paper "
     "cli.report",
     "cli.certify": "errors controller registry certificates cli.inputs cli.paper cli.report",
-    "cli.guard": "actions registry guarding cli.describe cli.paper",
+    "cli.limits_file": "errors auditing.config guarding",
+    "cli.guard_image": "errors auditing.outcome certificates controllers guarding ops registry cli.certify "
+    "cli.describe cli.limits_file cli.paper cli.report",
+    "cli.calibrate": "actions registry guarding cli.describe cli.paper",
     "cli.main": "*",
     "__main__": "cli.main",
     "__init__": "*",

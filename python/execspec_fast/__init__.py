@@ -31,12 +31,15 @@ from .errors import DTypeError as DTypeError
 from .errors import ExecSpecError as ExecSpecError
 from .errors import Finding as Finding
 from .errors import FormatError as FormatError
+from .errors import GuardError as GuardError
+from .errors import GuardWarning as GuardWarning
 from .errors import MissingDependencyError as MissingDependencyError
 from .errors import MissingStatsError as MissingStatsError
 from .errors import NotInvertibleError as NotInvertibleError
 from .errors import ShapeMismatchError as ShapeMismatchError
 from .errors import StatsError as StatsError
 from .errors import TargetNotFoundError as TargetNotFoundError
+from .errors import ThreadError as ThreadError
 from .errors import UnknownKeyError as UnknownKeyError
 from .errors import UnknownProfileError as UnknownProfileError
 from .errors import UnsafePathError as UnsafePathError
@@ -76,7 +79,12 @@ if TYPE_CHECKING:
     from .formats.controller_files import load_controller as load_controller
     from .guarding.calibration import Calibration as Calibration
     from .guarding.calibration import calibrate as calibrate
+    from .guarding.guard import Guard as Guard
     from .guarding.monitor import ActionMonitor as ActionMonitor
+    from .guarding.status import Fault as Fault
+    from .guarding.status import Mode as Mode
+    from .guarding.status import Verdict as Verdict
+    from .guarding.watching import WatchLimits as WatchLimits
     from .registry import Registry as Registry
     from .registry import load_spec as load_spec
     from .registry import open_registry as open_registry
@@ -86,6 +94,11 @@ _UPPER_FLOORS = {
     "ActionMonitor": "guarding.monitor",
     "Calibration": "guarding.calibration",
     "calibrate": "guarding.calibration",
+    "Fault": "guarding.status",
+    "Guard": "guarding.guard",
+    "Mode": "guarding.status",
+    "Verdict": "guarding.status",
+    "WatchLimits": "guarding.watching",
     "load_controller": "formats.controller_files",
     "Deployment": "deployment",
     "VerifyCode": "certificates.wire",
@@ -130,12 +143,17 @@ __all__ = [
     "ExecSpecError",
     "ExitCode",
     "Fact",
+    "Fault",
     "Finding",
     "FormatError",
+    "Guard",
+    "GuardError",
+    "GuardWarning",
     "L2Bounds",
     "Mismatch",
     "MissingDependencyError",
     "MissingStatsError",
+    "Mode",
     "NormStats",
     "NotInvertibleError",
     "Policy",
@@ -145,13 +163,16 @@ __all__ = [
     "StatsError",
     "Survey",
     "TargetNotFoundError",
+    "ThreadError",
     "UnknownKeyError",
     "UnknownProfileError",
     "Unnormalizer",
     "UnsafePathError",
     "UnsupportedIsaError",
+    "Verdict",
     "Verification",
     "VerifyCode",
+    "WatchLimits",
     "__version__",
     "audit",
     "calibrate",

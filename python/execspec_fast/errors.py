@@ -143,6 +143,18 @@ class MissingDependencyError(ExecSpecError, ImportError):
     """An optional package that this call needs is not installed."""
 
 
+class GuardError(ExecSpecError, ValueError):
+    """A guard that cannot be built as asked. There is no weaker one in its place."""
+
+
+class ThreadError(ExecSpecError, RuntimeError):
+    """An object that belongs to one thread, used from a second."""
+
+
+class GuardWarning(UserWarning):
+    """What a guard in mode `warn` saw, said once per run of faults."""
+
+
 class UnsupportedIsaError(ExecSpecError, ValueError):
     """An instruction set that this machine does not have, or that no kernel is compiled for."""
 

@@ -108,10 +108,10 @@ void apply_op(const Op& op, const V* in, W* out, std::size_t n) noexcept {
     }
 }
 
-// The first `stages` ops of a channel on one float64 value.
-inline double apply_ops(const Op* ops, std::size_t stages, std::size_t stride, double u) noexcept {
-    OpDType dtype = OpDType::float64;
-    float narrow = 0.0f;
+// The first `stages` ops of a channel on one value of dtype float32 or float64; the result, widened.
+inline double apply_ops(const Op* ops, std::size_t stages, std::size_t stride, double u,
+                        OpDType dtype = OpDType::float64) noexcept {
+    float narrow = static_cast<float>(u);
     for (std::size_t k = 0; k < stages; ++k) {
         const Op& op = ops[k * stride];
         const OpDType next = after(dtype, op);

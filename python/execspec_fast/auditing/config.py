@@ -109,7 +109,7 @@ def _content(file: Path) -> Any:
 def _parse(file: Path, content: Any) -> Config:
     if not isinstance(content, Mapping):
         raise FormatError("[tool.execspec] must be a table", file=str(file))
-    _known(content, ("deployment",), file, "")
+    expect_known(content, ("deployment",), file, "")
     entries = content.get("deployment", [])
     if not isinstance(entries, list) or not all(isinstance(entry, Mapping) for entry in entries):
         raise FormatError("must be an array of tables, written [[deployment]]", file=str(file), pointer="deployment")
@@ -131,7 +131,7 @@ _DIGEST = re.compile("[0-9a-f]{12,64}")
 def _entry(entry: Mapping[str, Any], file: Path, where: str) -> Entry:
     if isinstance(entry.get("name"), str):
         where = f"{where} ({entry['name']!r})"
-    _known(entry, _FIELDS, file, where)
+    expect_known(entry, _FIELDS, file, where)
     for field in _REQUIRED:
         if field not in entry:
             raise FormatError(f"field {field!r} is missing", file=str(file), pointer=where)
@@ -183,7 +183,7 @@ def _controller(text: str, folder: Path) -> str:
     return str(folder / text) if (folder / text.partition("::")[0]).is_file() else text
 
 
-def _known(table: Mapping[str, Any], fields: tuple[str, ...], file: Path, where: str) -> None:
+def expect_known(table: Mapping[str, Any], fields: tuple[str, ...], file: Path, where: str) -> None:
     """Raise on a field this version does not know: a mistyped limit must not weaken a check in silence."""
     import difflib
 

@@ -44,23 +44,24 @@ def verification(options: Namespace) -> tuple[str, VerifyCode]:
     """What recomputing a certificate finds, in words, and the exit code of that outcome."""
     if options.actions and not options.specs:
         raise ExecSpecError("--actions needs the specification they are executed with; name it after the certificate")
-    found = _verified(options)
+    found = verified(options)
     return as_json(found.to_dict()) if options.format == "json" else _words(found), found.code
 
 
-def _verified(options: Namespace) -> Verification:
+def verified(options: Namespace) -> Verification:
+    """What recomputing the certificate of the options finds, with the specs and actions that they name."""
     place = Path(options.certificate)
     if not place.is_file():
         return Verification(VerifyCode.MISSING, f"{place}: no such file; nothing was verified")
     try:
         sample = given_actions(options, load_spec(options.specs[0])) if options.actions else None
-        controller = _robot(options)
+        controller = robot_of(options)
     except (OSError, FormatError, UnknownKeyError, UnknownControllerError) as error:
         return Verification(VerifyCode.MISSING, str(error))
     return verify(place, *options.specs, sample=sample, controller=controller, now=datetime.now(UTC))
 
 
-def _robot(options: Namespace) -> Controller | None:
+def robot_of(options: Namespace) -> Controller | None:
     """The controller named or, for a certificate on one, that of the deployment, which may not be as certified."""
     with suppress(ExecSpecError):
         stated = Certificate.from_json(Path(options.certificate).read_bytes())

@@ -50,6 +50,17 @@ FILES = """example:
 
 GUARD = "Make, before a policy runs, what watches it while it does."
 
+BUILD = """examples:
+  execspec guard build goal.cert.json -o goal.img     verifies it first, against the files that it names
+  execspec guard build goal.cert.json --spec ckpt#libero_goal -o goal.img      where these have moved
+  execspec guard build goal.cert.json --mode enforce --limits limits.toml --siblings -o goal.img
+limits.toml: [gate] low, high, margin, jump, walk, max_age, relative, latch, ulps, dtype;
+             [watch] names, unit, position, velocity, acceleration, jerk, order, max_age, max_dt, stops
+exit codes: those of `execspec verify`; 2 also for limits that no guard can be built with"""
+
+SHOW_IMAGE = """example:
+  execspec guard show goal.img                                        mode, limits with sources, ops, keys, watch"""
+
 CALIBRATE = """examples:
   execspec guard calibrate ckpt#libero_goal --actions demos.hdf5 -o goal.cal.json     every episode is correct
   execspec guard calibrate ckpt#bridge_orig --actions run*.npz --block 10 -o cal.json   one episode per file"""
@@ -89,6 +100,10 @@ def _parser() -> ArgumentParser:
     import argparse
 
     from .. import __version__
+    from ..guarding.status import Mode
+    from ..guarding.subject import STAGES
+
+    modes = tuple(mode.name.lower() for mode in Mode)
 
     parser = argparse.ArgumentParser("execspec", description=DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"execspec {__version__}")
@@ -168,6 +183,29 @@ def _parser() -> ArgumentParser:
 
     guard = commands.add_parser("guard", help="make what guards a running policy", description=GUARD)
     guards = guard.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    one = command("build", _guard_build, "make a guard image of a certificate that still holds", BUILD, guards)
+    one.add_argument("certificate", metavar="CERTIFICATE")
+    one.add_argument(
+        "--spec",
+        dest="specs",
+        metavar="PATH[#KEY][@PROFILE]",
+        action="append",
+        default=[],
+        help="where it lies now; B of a pair with a second --spec (default: as the certificate names them)",
+    )
+    one.add_argument("-o", "--output", metavar="FILE", required=True, help="the image")
+    one.add_argument(
+        "--stage", choices=STAGES, default=STAGES[0], help=f"where actions are taken (default: {STAGES[0]})"
+    )
+    one.add_argument("--mode", choices=modes, default=modes[0], help=f"what faults do (default: {modes[0]})")
+    one.add_argument("--limits", metavar="FILE", help="further limits, of the gate and of a watch (TOML)")
+    one.add_argument("--siblings", action="store_true", help="tell the plausible siblings apart too")
+    measured(one)
+    one.add_argument("--normalized", action="store_true", help=NORMALIZED)
+    one = command("show", _guard_show, "show what a guard image checks", SHOW_IMAGE, guards)
+    one.add_argument("image", metavar="IMAGE")
+    one.add_argument("--output", metavar="FILE", help="write there instead of to stdout")
+    formatted(one, "text", "json")
     one = command("calibrate", _guard_calibrate, "learn what correct episodes look like", CALIBRATE, guards)
     one.add_argument("spec", metavar="PATH[#KEY][@PROFILE]", help="the specification that executed them")
     one.add_argument("--actions", metavar="FILE", nargs="+", required=True, help=f"of correct episodes; {ACTIONS}")
@@ -286,8 +324,28 @@ def _verify(options: Namespace) -> int:
     return int(code)
 
 
+def _guard_build(options: Namespace) -> int:
+    from ..guarding.guard import Guard
+    from .guard_image import guard_of
+
+    found = guard_of(options)
+    if not isinstance(found, Guard):
+        _complain(f"{found.message}; nothing was built")
+        return int(found.code)
+    Path(options.output).write_bytes(found.image)
+    sys.stdout.write("".join(f"{escape(line)}\n" for line in found.banner().splitlines()))
+    return ExitCode.OK
+
+
+def _guard_show(options: Namespace) -> ExitCode:
+    from .guard_image import image_text
+
+    _write(options, image_text(options))
+    return ExitCode.OK
+
+
 def _guard_calibrate(options: Namespace) -> ExitCode:
-    from .guard import calibration
+    from .calibrate import calibration
 
     made, told = calibration(options)
     Path(options.output).write_bytes(made)

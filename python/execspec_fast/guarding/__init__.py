@@ -1,1 +1,1 @@
-"""The guard: what watches a policy while it runs."""
+"""What guards a running policy: the gate, the watch and their image; an alarm from executed actions alone."""

@@ -50,12 +50,13 @@ MAY_IMPORT = {
     "rotation": "stats _core",
     "bounds": "errors stats domain sample unnormalizer",
     # the same for jitted code
-    "numba": "errors numba.apply numba.column numba.drift",
+    "numba": "errors numba.apply numba.column numba.drift numba.gate",
     "numba.jit": "",
     "numba.doubles": "numba.jit",
     "numba.apply": "errors ops numba.jit",
     "numba.column": "errors ops numba.jit numba.doubles",
     "numba.drift": "errors unnormalizer numba.jit numba.doubles numba.column",
+    "numba.gate": "errors ops guarding numba.apply numba.jit",
     # the same on a device
     "jax": "errors jax.maps jax.matrix jax.mismatch jax.precision jax.sample jax.table",
     "jax.precision": "errors ops",

@@ -70,7 +70,7 @@ def test_readme_examples_run_and_print_what_it_shows(monkeypatch, capsys):
     assert names["M"].shape == (len(names["specs"]), len(names["specs"]), 7)
     printed = capsys.readouterr().out
     assert printed.startswith("0.")
-    _, survey, guard = blocks("text")
+    _, survey, _, guard = blocks("text")
     assert survey in printed
     assert printed.endswith(guard)
 

@@ -18,3 +18,6 @@ from .column import column as column
 from .drift import Drift as Drift
 from .drift import drift as drift
 from .drift import pieces as pieces
+from .gate import gate_plan as gate_plan
+from .gate import gate_state as gate_state
+from .gate import gate_step as gate_step

@@ -83,7 +83,7 @@ def _apply_op(op, values, out, n):
 
 
 @jit
-def _apply_rows(table, rows, out):
+def apply_rows(table, rows, out):
     stages, dim = table.shape
     float32, float64 = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float64)
     for first in range(0, rows.shape[0], BLOCK):
@@ -127,5 +127,5 @@ def unnormalize(table: OpTable, u: npt.NDArray[Any]) -> npt.NDArray[Any]:
         raise ShapeMismatchError("the last axis of u must hold the channels of the table")
     out = np.empty_like(u)
     if u.size:
-        _apply_rows(table, u.reshape(-1, table.shape[1]), out.reshape(-1, table.shape[1]))
+        apply_rows(table, u.reshape(-1, table.shape[1]), out.reshape(-1, table.shape[1]))
     return out

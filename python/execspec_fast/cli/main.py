@@ -119,7 +119,7 @@ def _parser() -> ArgumentParser:
         )
         made.set_defaults(run=run)
         if among is commands:
-            made.add_argument("--output", metavar="FILE", help="write there instead of to stdout")
+            made.add_argument("-o", "--output", metavar="FILE", help="write there instead of to stdout")
         made.add_argument("--debug", action="store_true", help="show where an internal error happened")
         return made
 
@@ -204,7 +204,7 @@ def _parser() -> ArgumentParser:
     one.add_argument("--normalized", action="store_true", help=NORMALIZED)
     one = command("show", _guard_show, "show what a guard image checks", SHOW_IMAGE, guards)
     one.add_argument("image", metavar="IMAGE")
-    one.add_argument("--output", metavar="FILE", help="write there instead of to stdout")
+    one.add_argument("-o", "--output", metavar="FILE", help="write there instead of to stdout")
     formatted(one, "text", "json")
     one = command("calibrate", _guard_calibrate, "learn what correct episodes look like", CALIBRATE, guards)
     one.add_argument("spec", metavar="PATH[#KEY][@PROFILE]", help="the specification that executed them")

@@ -78,8 +78,8 @@ void separable(Result& out, const Specs& intended, const Specs& executed, const 
     const std::size_t columns = executed.size();
     const std::size_t dim = intended[0]->dim();
     execspec::measure_all(metric, intended, executed, samples, pool,
-                          [&](std::size_t i, std::size_t j, const double* values) {
-                              std::copy(values, values + dim, data + (i * columns + j) * dim);
+                          [&](std::size_t i, std::size_t j, std::size_t count, const double* values) {
+                              std::copy(values, values + count * dim, data + (i * columns + j) * dim);
                           });
 }
 
@@ -104,15 +104,17 @@ void mean(Result& out, const Specs& intended, const Specs& executed, const Sampl
     const std::vector<std::uint8_t> rows = flags(intended, excluded);
     const std::vector<std::uint8_t> others = flags(executed, {});
     execspec::measure_all({Metric::mean_abs}, intended, executed, samples, pool,
-                          [&](std::size_t i, std::size_t j, const double* values) {
-                              double sum = 0.0;
-                              double count = 0.0;
-                              for (std::size_t d = 0; d < dim; ++d) {
-                                  const bool counts = rows[i * dim + d] & others[j * dim + d];
-                                  sum += counts ? values[d] : 0.0;
-                                  count += counts ? 1.0 : 0.0;
+                          [&](std::size_t i, std::size_t j, std::size_t size, const double* values) {
+                              for (const std::size_t end = j + size; j < end; ++j, values += dim) {
+                                  double sum = 0.0;
+                                  double count = 0.0;
+                                  for (std::size_t d = 0; d < dim; ++d) {
+                                      const bool counts = rows[i * dim + d] & others[j * dim + d];
+                                      sum += counts ? values[d] : 0.0;
+                                      count += counts ? 1.0 : 0.0;
+                                  }
+                                  data[i * columns + j] = count > 0.0 ? sum / count : std::nan("");
                               }
-                              data[i * columns + j] = count > 0.0 ? sum / count : std::nan("");
                           });
 }
 

@@ -45,12 +45,15 @@ bool close(double a, double b) { return std::abs(a - b) <= 1e-13 * std::abs(b); 
 void every_metric(const ActionSample& sample, const std::vector<const Unnormalizer*>& specs) {
     const std::vector<const ActionSample*> samples{&sample};
     for (const Metric& metric : {Metric{Metric::mean_abs}, Metric{Metric::bias}, Metric{Metric::rms},
-                                 Metric{Metric::max}, Metric{Metric::quantile, 0.3}, Metric{Metric::exceeds, 0.05}})
+                                 Metric{Metric::max}, Metric{Metric::quantile, 0.3}, Metric{Metric::quantile, 0.99},
+                                 Metric{Metric::quantile, 1.0}, Metric{Metric::exceeds, 0.05}})
         execspec::measure_all(
-            metric, specs, specs, samples, 1, [&](std::size_t i, std::size_t j, const double* values) {
-                for (std::size_t d = 0; d < dim; ++d) {
+            metric, specs, specs, samples, 1,
+            [&](std::size_t i, std::size_t j, std::size_t count, const double* values) {
+                for (std::size_t k = 0; k < count * dim; ++k) {
+                    const std::size_t d = k % dim;
                     const auto& x = std::get<Empirical>(sample.column(d));
-                    CHECK(close(values[d], execspec::measure(metric, x, specs[i]->map(d), specs[j]->map(d))));
+                    CHECK(close(values[k], execspec::measure(metric, x, specs[i]->map(d), specs[j + k / dim]->map(d))));
                 }
             });
 }
@@ -107,6 +110,46 @@ void flat(const std::vector<Op>& ops) {
     CHECK(std::memcmp(got.data(), want.data(), got.size() * sizeof(Out)) == 0);
 }
 
+// Columns that meet the ends of lines, of groups of lines and of cells: one value, ties only, a few bins, all values
+// but one in a single cell, and every count about a line's.
+std::vector<std::vector<double>> hostile_columns(Random& random) {
+    std::vector<std::vector<double>> all;
+    for (const std::size_t n : {1, 2, 6, 7, 8, 55, 56, 57, 62, 63, 64, 126, 500}) {
+        std::vector<double> x(n);
+        for (double& value : x) value = random();
+        all.push_back(x);
+    }
+    all.push_back(std::vector<double>(100, 0.25));
+    std::vector<double> bins(3000);
+    for (double& x : bins) x = std::round(20 * random()) / 20;
+    all.push_back(bins);
+    std::vector<double> outlier(3000);
+    for (double& x : outlier) x = 1e-9 * random();
+    outlier[17] = 1.0;
+    all.push_back(outlier);
+    return all;
+}
+
+// Beyond what a cache keeps, results take another way to memory, from whatever address and channel they begin at.
+void large() {
+    std::vector<Op> ops;
+    for (std::size_t d = 0; d < dim; ++d)
+        ops.push_back({OpKind::endpoint, 0, OpDType::same, {-0.1 * static_cast<double>(d + 1), 0.7, 0, 0}});
+    const auto table = execspec::FlatTable::of(ops.data(), 1, dim, OpDType::float32);
+    const std::size_t n = dim * 3000001;
+    std::vector<float> u(n);
+    for (std::size_t k = 0; k < n; ++k) u[k] = static_cast<float>(k % 2003) / 1000.0f - 1.0f;
+    std::vector<float> got(n + 16);
+    std::vector<float> want(dim * 2003);
+    for (std::size_t k = 0; k < want.size(); k += 3) table->apply(u.data() + k, want.data() + k, 3);
+    for (const std::size_t shift : {0, 1, 6}) {
+        table->apply(u.data(), got.data() + shift, n);
+        bool same = true;
+        for (std::size_t k = 0; k < n; ++k) same = same && got[shift + k] == want[k % want.size()];
+        CHECK(same);
+    }
+}
+
 }  // namespace
 
 int main() {
@@ -124,6 +167,13 @@ int main() {
         for (std::size_t r = 2000; r < 3000; ++r) rows[r] = 1e6 + 1e-3 * rows[r];  // far from zero
         const ActionSample sample = sample_of(rows);
         every_metric(sample, all);
+        const std::vector<const Unnormalizer*> few(all.begin(), all.begin() + 9);
+        for (const std::vector<double>& column : hostile_columns(random)) {
+            std::vector<double> three;
+            for (std::size_t d = 0; d < dim; ++d) three.insert(three.end(), column.begin(), column.end());
+            every_metric(sample_of(three), few);
+        }
+        large();
         norms_and_cells(sample, specs[0], specs[1]);
         for (const OpDType dtype : {OpDType::same, OpDType::float64}) {
             std::vector<Op> ops;

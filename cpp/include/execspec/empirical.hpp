@@ -1,7 +1,7 @@
 // A column of N values: sorted and unique, with ranks and prefix sums, so that what lies before a cut costs one look.
 //
-// A record holds what a mean needs in 16 bytes, and a uniform grid over the values leads to it, so that a look costs
-// two cache misses on any data without far outliers, and a binary search on the rest.
+// A line of the cache holds seven values and the sum of all before them; the first values of the lines, as sorted keys,
+// lead to it.
 #pragma once
 
 #include <algorithm>
@@ -16,14 +16,17 @@
 #include "execspec/isa.hpp"
 #include "execspec/piecewise.hpp"
 #include "execspec/place.hpp"
+#include "execspec/sorted_keys.hpp"
 
 namespace execspec {
 
 class Empirical {
   public:
-    struct Record {
-        double t;      // a value in the local coordinate, rounded
-        double first;  // the sum of the t before it, rounded
+    // Seven neighbours, and the sum of the local coordinates before them, rounded. Infinity follows the last.
+    struct Line {
+        static constexpr std::size_t size = 7;
+        double first;
+        double x[size];
     };
 
     explicit Empirical(std::vector<double> x) {
@@ -31,8 +34,8 @@ class Empirical {
         build(x.data(), x.size());
     }
 
-    // `x`: n > 0 values, sorted, finite.
-    static Empirical from_sorted(const double* x, std::size_t n) {
+    // `x`: n > 0 values, sorted, finite; equal ones are merged where they lie.
+    static Empirical from_sorted(double* x, std::size_t n) {
         Empirical column;
         column.build(x, n);
         return column;
@@ -41,7 +44,7 @@ class Empirical {
     const Frame& frame() const { return frame_; }
     dd total() const { return dd(static_cast<double>(count())); }
     std::size_t count() const { return count_; }
-    std::size_t unique() const { return values_.size(); }
+    std::size_t unique() const { return unique_; }
 
     // The inverted distribution function's: ceil(p N) values, at least one.
     dd quota(double p) const { return dd(std::max(1.0, std::ceil(p * static_cast<double>(count())))); }
@@ -49,11 +52,15 @@ class Empirical {
     Place place(const Cut& cut) const {
         const bool through = cut.at.lo > 0.0 || (cut.at.lo == 0.0 && cut.after);  // is a value equal to at.hi before?
         const double t = is_finite(cut.at) ? frame_.local(cut.at).hi : cut.at.hi;
-        const auto begin = values_.begin() + index_[cell(std::nextafter(t, -infinity))];
-        const auto end = values_.begin() + index_[cell(std::nextafter(t, infinity)) + 1];
-        const auto found = through ? std::upper_bound(begin, end, cut.at.hi) : std::lower_bound(begin, end, cut.at.hi);
-        const auto k = static_cast<std::size_t>(found - values_.begin());
-        return {cut, dd(before(k)), first(k), k ? values_[k - 1] : -infinity, k < unique() ? values_[k] : infinity, k};
+        const std::size_t from = heads_.range(std::nextafter(t, -infinity)).first;
+        const std::size_t to = heads_.range(std::nextafter(t, infinity)).second;
+        std::size_t k = (from > 0 ? from - 1 : 0) * Line::size;
+        for (std::size_t end = std::min(to * Line::size, unique()); k < end;) {
+            const std::size_t middle = k + (end - k) / 2;
+            const bool before = value(middle) < cut.at.hi || (through && value(middle) == cut.at.hi);
+            (before ? k : end) = before ? middle + 1 : middle;
+        }
+        return {cut, dd(before(k)), first(k), k ? value(k - 1) : -infinity, k < unique() ? value(k) : infinity, k};
     }
 
     // Squares are summed in blocks; the ends of the range are added singly, and so is all of it where the squares would
@@ -73,140 +80,155 @@ class Empirical {
 
     // What follows serves the kernels of line_pairs.hpp. Everything is in the local coordinate.
 
-    const Record* records() const { return records_.data(); }  // one more than unique(): the totals, at infinity
-    dd first() const { return first(unique()); }               // the sum of all t
-    dd second() const { return second_; }                      // the sum of their squares
-    double t(std::size_t rank) const { return sorted_.empty() ? records_[rank].t : sorted_[rank]; }  // of all N values
-    double before(std::size_t k) const {  // how many values are less than the k-th unique one
-        return static_cast<double>(before_.empty() ? k : before_[k]);
-    }
-    dd local_value(std::size_t k) const { return frame_.local(dd(values_[k])); }
+    const Line* lines() const { return lines_.data(); }
+    const SortedKeys& heads() const { return heads_; }  // of each line the first value
+    dd first() const { return first_; }                 // the sum of all t
+    dd second() const { return second_; }               // the sum of their squares
+    dd local_value(std::size_t k) const { return frame_.local(dd(value(k))); }
 
-    // Records [index()[cell(t)], index()[cell(t) + 1]] enclose the place of t.
-    std::size_t cell(double t) const {
-        double z = (t - origin_) * cells_per_unit_;
-        z = z < last_cell_ ? z : last_cell_;  // in this order NaN ends up at a valid cell
-        z = z > 0.0 ? z : 0.0;
-        return static_cast<std::size_t>(z);
-    }
-    const std::uint32_t* index() const { return index_.data(); }
+    // Of the k-th unique value, how many are less; null where no two values are equal, since it is k then. Behind the
+    // last, and up to the end of the last line, the count.
+    const std::uint32_t* ranks() const { return ranks_.empty() ? nullptr : ranks_.data(); }
+
+    // Of all N values, the one of that rank.
+    double t(std::size_t rank) const { return to_local_(value(ranks_.empty() ? rank : unique_of(rank))); }
+    const Rounded& to_local() const { return to_local_; }
 
   private:
-    static constexpr std::size_t block = 64;
+    static constexpr std::size_t block = 9 * Line::size;
 
     Empirical() = default;
 
-    void build(const double* x, std::size_t n) {
+    void build(double* x, std::size_t n) {
+        count_ = n;
         const double centre = x[n / 2];
         frame_ = Frame::around(centre, std::max(x[n - 1] - centre, centre - x[0]));
-        count_ = n;
-        std::size_t distinct = 1;
+        to_local_ = Rounded(frame_);
+        merge_ties(x);
+        const std::size_t lines = (unique() + Line::size - 1) / Line::size;
+        lines_.resize(lines);
+        first_lo_.resize(lines);
+        seconds_.resize(unique() / block + 1);
+        Buffer<double> heads(lines + SortedKeys::padding, infinity);
+        isa::run([&] { ranks_.empty() ? sum<false>(x, heads.data()) : sum<true>(x, heads.data()); });
+        heads_ = SortedKeys(std::move(heads));
+    }
+
+    void merge_ties(double* x) {
+        unique_ = 1;
         isa::run([&] {
-            for (std::size_t i = 1; i < n; ++i) distinct += x[i] != x[i - 1];
+            for (std::size_t i = 1; i < count_; ++i) unique_ += x[i] != x[i - 1];
         });
-        values_.resize(distinct);
-        records_.resize(distinct + 1);
-        first_lo_.resize(distinct + 1);
-        seconds_.resize(distinct / block + 1);
-        if (distinct < n) {
-            before_.resize(distinct + 1);
-            sorted_.resize(n);
+        if (unique_ == count_) return;
+        ranks_.resize((unique_ + Line::size - 1) / Line::size * Line::size + 1);
+        std::size_t k = 0;
+        for (std::size_t i = 0; i < count_; ++i) {
+            if (i > 0 && x[i] == x[k - 1]) continue;
+            ranks_[k] = static_cast<std::uint32_t>(i);
+            x[k++] = x[i];
         }
-        isa::run([&] { sum(x); });
-        make_index();
+        std::fill(ranks_.begin() + static_cast<std::ptrdiff_t>(k), ranks_.end(), static_cast<std::uint32_t>(count_));
     }
 
     // Sums are kept as a rounded sum and the sum of its rounding errors (Ogita, Rump, Oishi 2005): as exact as
     // double-double, and one addition long where that is a chain of ten.
-    struct Sum {
-        double rounded = 0.0;
-        double errors = 0.0;
+    template <std::size_t lanes>
+    struct Sums {
+        double rounded[lanes] = {};
+        double errors[lanes] = {};
 
-        void add(dd x) {
-            const dd s = two_sum(rounded, x.hi);
-            rounded = s.hi;
-            errors += s.lo + x.lo;
+        void add(dd x, std::size_t lane = 0) {
+            const dd s = two_sum(rounded[lane], x.hi);
+            rounded[lane] = s.hi;
+            errors[lane] += s.lo + x.lo;
         }
-        dd value() const { return quick_two_sum(rounded, errors); }
+        dd value(std::size_t lane = 0) const { return quick_two_sum(rounded[lane], errors[lane]); }
     };
 
-    void sum(const double* x) {
-        const int half = frame_.exponent / 2;  // in two steps, since 2^1074 is no double
-        const double unit = std::ldexp(1.0, -half);
-        const double rest = std::ldexp(1.0, half - frame_.exponent);
-        const bool ties = !before_.empty();
-        Sum first;
-        Sum second;
-        std::size_t i = 0;
-        for (std::size_t k = 0; k < unique(); ++k) {
-            const dd difference = two_sum(x[i], -frame_.centre);
-            const dd t{difference.hi * unit * rest, difference.lo * unit * rest};
-            dd square = two_prod(t.hi, t.hi);
-            square.lo += 2.0 * t.hi * t.lo;
-            if (k % block == 0) seconds_[k / block] = second.value();
-            values_[k] = x[i];
-            set(k, t.hi, first.value());
-            if (!ties) {
-                first.add(t);
-                second.add(square);
-                ++i;
-                continue;
-            }
-            before_[k] = static_cast<std::uint32_t>(i);
-            const std::size_t begin = i;
-            for (; i < count_ && x[i] == x[begin]; ++i) sorted_[i] = t.hi;
-            const dd weight(static_cast<double>(i - begin));
-            first.add(t * weight);
-            second.add(square * weight);
-        }
-        set(unique(), infinity, first.value());
-        if (ties) before_[unique()] = static_cast<std::uint32_t>(count_);
+    template <bool ties>
+    void sum(const double* x, double* heads) {
+        constexpr std::size_t together = 8;
+        const std::size_t full = unique() / Line::size;  // lines
+        Sums<1> first;
+        Sums<1> second;
+        std::size_t line = 0;
+        for (; line + together <= full; line += together) sum_lines<ties, together>(x, line, Line::size, first, second);
+        for (; line < full; ++line) sum_lines<ties, 1>(x, line, Line::size, first, second);
+        if (line < lines_.size()) sum_lines<ties, 1>(x, line, unique() - line * Line::size, first, second);
+        for (line = 0; line < lines_.size(); ++line) heads[line] = to_local_(x[line * Line::size]);
+        first_ = first.value();
         second_ = second.value();
         if (unique() % block == 0) seconds_[unique() / block] = second_;
     }
 
-    void set(std::size_t k, double t, dd first) {
-        records_[k] = {t, first.hi};
-        first_lo_[k] = first.lo;
+    // Adds `count` lines of `size` values, each line by itself, so that several fill a vector.
+    template <bool ties, std::size_t count>
+    void sum_lines(const double* x, std::size_t line, std::size_t size, Sums<1>& first, Sums<1>& second) {
+        x += line * Line::size;
+        const std::uint32_t* ranks = ranks_.data() + (ties ? line * Line::size : 0);
+        double* out = &lines_[line].first;
+        Sums<count> t_sum;
+        Sums<count> square_sum;
+        for (std::size_t j = 0; j < size; ++j)
+            for (std::size_t l = 0; l < count; ++l) {
+                const std::size_t k = l * Line::size + j;
+                const dd difference = two_sum(x[k], -frame_.centre);
+                const dd t{to_local_.scaled(difference.hi), to_local_.scaled(difference.lo)};
+                dd square = two_prod(t.hi, t.hi);
+                square.lo += 2.0 * t.hi * t.lo;
+                out[l * (Line::size + 1) + 1 + j] = x[k];
+                const dd weight(ties ? static_cast<double>(ranks[k + 1] - ranks[k]) : 1.0);
+                t_sum.add(ties ? t * weight : t, l);
+                square_sum.add(ties ? square * weight : square, l);
+            }
+        for (std::size_t l = 0; l < count; ++l) {
+            const dd sum = first.value();
+            lines_[line + l].first = sum.hi;
+            first_lo_[line + l] = sum.lo;
+            if ((line + l) * Line::size % block == 0) seconds_[(line + l) * Line::size / block] = second.value();
+            first.add(t_sum.value(l));
+            second.add(square_sum.value(l));
+            for (std::size_t j = size; j < Line::size; ++j) lines_[line + l].x[j] = infinity;
+        }
     }
-    dd first(std::size_t k) const { return {records_[k].first, first_lo_[k]}; }
 
-    void make_index() {
-        const std::size_t cells = unique();
-        origin_ = records_[0].t;
-        const double width = records_[unique() - 1].t - origin_;
-        cells_per_unit_ = width > 0.0 ? static_cast<double>(cells) / width : 0.0;
-        last_cell_ = static_cast<double>(cells - 1);
-        index_.resize(cells + 1);
-        std::fill(index_.begin(), index_.end(), static_cast<std::uint32_t>(unique()));
-        isa::run([&] {  // each cell keeps the first of its records, an empty one the next cell's
-            for (std::size_t k = unique(); k-- > 0;) index_[cell(records_[k].t)] = static_cast<std::uint32_t>(k);
-            for (std::size_t c = cells; c-- > 0;) index_[c] = std::min(index_[c], index_[c + 1]);
-        });
+    double value(std::size_t k) const { return lines_[k / Line::size].x[k % Line::size]; }
+
+    double before(std::size_t k) const { return static_cast<double>(ranks_.empty() ? k : ranks_[k]); }
+
+    // The sum of t over what is less than the k-th unique value.
+    dd first(std::size_t k) const {
+        if (k == unique()) return first_;
+        const std::size_t line = k / Line::size;
+        dd sum{lines_[line].first, first_lo_[line]};
+        for (std::size_t i = line * Line::size; i < k; ++i) sum += local_value(i) * dd(before(i + 1) - before(i));
+        return sum;
+    }
+
+    std::size_t unique_of(std::size_t rank) const {
+        return static_cast<std::size_t>(std::upper_bound(ranks_.begin(), ranks_.end(), rank) - ranks_.begin()) - 1;
     }
 
     dd add_squares(const Affine& g, std::size_t begin, std::size_t end) const {
         dd sum;
         for (std::size_t k = begin; k < end; ++k) {
-            const dd y = g(frame_.local(dd(values_[k])));
+            const dd y = g(local_value(k));
             sum += y * y * dd(before(k + 1) - before(k));
         }
         return sum;
     }
 
     Frame frame_{};
-    Buffer<double> values_;  // unique x
-    Buffer<Record> records_;
-    Buffer<double> first_lo_;       // what rounding took from the records' sums
-    Buffer<std::uint32_t> before_;  // empty where all values are unique, since it is the record's number then
-    std::vector<dd> seconds_;       // the sum of t^2 before every `block`-th record
-    dd second_;
-    Buffer<double> sorted_;  // all N local values; empty in the same case
+    Rounded to_local_;
     std::size_t count_ = 0;
-    Buffer<std::uint32_t> index_;
-    double origin_ = 0.0;
-    double cells_per_unit_ = 0.0;
-    double last_cell_ = 0.0;
+    std::size_t unique_ = 0;
+    Buffer<std::uint32_t> ranks_;  // empty where all values are unique
+    Buffer<Line> lines_;
+    Buffer<double> first_lo_;  // what rounding took from the lines' sums
+    SortedKeys heads_;
+    std::vector<dd> seconds_;  // the sum of t^2 before every `block`-th value
+    dd first_;
+    dd second_;
 };
 
 }  // namespace execspec

@@ -15,10 +15,7 @@
 
 #include "execspec/isa.hpp"
 #include "execspec/ops.hpp"
-
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
+#include "execspec/past_cache.hpp"
 
 namespace execspec {
 
@@ -28,6 +25,7 @@ class FlatTable {
     static std::optional<FlatTable> of(const Op* ops, std::size_t stages, std::size_t dim, OpDType in) {
         FlatTable flat;
         if (dim == 0) return std::nullopt;
+        flat.dim_ = dim;
         flat.lanes_ = dim * 16;
         while (flat.lanes_ < 128) flat.lanes_ += dim * 16;
         if (flat.lanes_ > max_lanes) return std::nullopt;
@@ -61,16 +59,34 @@ class FlatTable {
     // `n` values of whole rows. `in` and `out` are the same memory, or disjoint.
     template <class In, class Out>
     void apply(const In* in, Out* out, std::size_t n) const {
-        const bool stream = n * sizeof(Out) >= streamed_bytes;
         isa::run([&] {
-            for (std::size_t first = 0; first < n; first += lanes_)
-                block(in + first, out + first, std::min(lanes_, n - first), stream);
+            std::size_t first = 0;
+            if (n * sizeof(Out) >= streamed_bytes) {
+                first = (past_cache::line - reinterpret_cast<std::uintptr_t>(out) % past_cache::line) / sizeof(Out);
+                for (std::size_t l = 0; l < first; l += lanes_) block(in + l, out + l, std::min(lanes_, first - l), 0);
+                const std::size_t steps = stream_bytes / (lanes_ * sizeof(Out)) + 1;
+                const std::size_t phase = first % dim_;
+                for (; first + streams * steps * lanes_ <= n; first += streams * steps * lanes_)
+                    for (std::size_t step = 0; step < steps; ++step)
+                        for (std::size_t s = 0; s < streams; ++s) {
+                            const std::size_t at = first + (s * steps + step) * lanes_;
+                            alignas(past_cache::line) Out values[max_lanes];
+                            block(in + at, values, lanes_, phase);
+                            past_cache::store(values, out + at, lanes_ * sizeof(Out));
+                        }
+                past_cache::finish();
+            }
+            for (; first < n; first += lanes_)
+                block(in + first, out + first, std::min(lanes_, n - first), first % dim_);
         });
     }
 
   private:
     static constexpr std::size_t max_lanes = 1024;
     static constexpr std::size_t streamed_bytes = std::size_t{1} << 25;  // beyond what a cache would keep
+    // Memory answers faster where several of its pages are read and written in turn.
+    static constexpr std::size_t streams = 4;
+    static constexpr std::size_t stream_bytes = std::size_t{1} << 14;
 
     template <class W>
     struct Lanes {
@@ -100,7 +116,7 @@ class FlatTable {
     template <class W>
     static Lanes<W> lay_out(const Op* row, std::size_t dim, std::size_t lanes) {
         Lanes<W> out;
-        for (std::size_t l = 0; l < lanes; ++l) {
+        for (std::size_t l = 0; l < lanes + dim; ++l) {
             const Op& op = row[l % dim];
             const W a = static_cast<W>(op.p[0]);
             const W b = static_cast<W>(op.p[1]);
@@ -112,15 +128,14 @@ class FlatTable {
         return out;
     }
 
-    // A block whose values all have a lane goes from `in` to `out` without a stop where one stage leads there.
+    // A block, the first of which belongs to channel `phase`. Where its values all have a lane, and one stage leads
+    // there, it goes from `in` to `out` without a stop.
     template <class In, class Out>
-    void block(const In* in, Out* out, std::size_t n, bool stream) const {
+    void block(const In* in, Out* out, std::size_t n, std::size_t phase) const {
         if (stages_.size() == 1 && n == lanes_) {
-            if (!stream && in_place<In, Out>(stages_[0], in, out)) return;
-            // Stores past the cache leave the machine's own reading ahead behind.
-            for (std::size_t l = 0; stream && l < n; l += 64 / sizeof(In)) __builtin_prefetch(in + 4 * n + l);
-            alignas(64) Out cast[max_lanes];
-            if (stream && in_place<In, Out>(stages_[0], in, cast)) return store_past_cache(cast, out, n);
+            const Stage& stage = stages_[0];
+            if (stage.to == OpDType::float64) return run(stage, stage.wide, phase, in, out);
+            if constexpr (std::is_same_v<In, float>) return run(stage, stage.narrow, phase, in, out);
         }
         Work work;
         if constexpr (std::is_same_v<In, float>)
@@ -130,37 +145,24 @@ class FlatTable {
         OpDType working = in_;
         for (const Stage& stage : stages_) {
             if (stage.to == OpDType::float32)
-                run(stage, stage.narrow, work.narrow, work.narrow);
+                run(stage, stage.narrow, phase, work.narrow, work.narrow);
             else if (stage.from == OpDType::float32)
-                run(stage, stage.wide, work.narrow, work.wide);
+                run(stage, stage.wide, phase, work.narrow, work.wide);
             else
-                run(stage, stage.wide, work.wide, work.wide);
+                run(stage, stage.wide, phase, work.wide, work.wide);
             working = stage.to;
         }
         if (working == OpDType::float32)
-            store(work.narrow, out, n, stream);
+            for (std::size_t l = 0; l < n; ++l) out[l] = static_cast<Out>(work.narrow[l]);
         else
-            store(work.wide, out, n, stream);
-    }
-
-    template <class In, class Out>
-    bool in_place(const Stage& stage, const In* in, Out* out) const {
-        if (stage.to == OpDType::float64) {
-            run(stage, stage.wide, in, out);
-            return true;
-        }
-        if constexpr (std::is_same_v<In, float>) {
-            run(stage, stage.narrow, in, out);
-            return true;
-        }
-        return false;
+            for (std::size_t l = 0; l < n; ++l) out[l] = static_cast<Out>(work.wide[l]);
     }
 
     template <class V, class W, class Out>
-    void run(const Stage& stage, const Lanes<W>& lanes, const V* in, Out* out) const {
-        const W* a = lanes.a.data();
-        const W* b = lanes.b.data();
-        const auto* keep = lanes.keep.data();
+    void run(const Stage& stage, const Lanes<W>& lanes, std::size_t phase, const V* in, Out* out) const {
+        const W* a = lanes.a.data() + phase;
+        const W* b = lanes.b.data() + phase;
+        const auto* keep = lanes.keep.data() + phase;
         const auto each = [=, this](auto f) {
             for (std::size_t l = 0; l < lanes_; ++l) {
                 const V v = in[l];
@@ -188,31 +190,7 @@ class FlatTable {
         }
     }
 
-    template <class W, class Out>
-    static void store(const W* work, Out* out, std::size_t n, bool stream) {
-        if (!stream) {
-            for (std::size_t l = 0; l < n; ++l) out[l] = static_cast<Out>(work[l]);
-            return;
-        }
-        alignas(64) Out cast[max_lanes];
-        for (std::size_t l = 0; l < n; ++l) cast[l] = static_cast<Out>(work[l]);
-        store_past_cache(cast, out, n);
-    }
-
-    // A large result would be read into the cache before it is written, and push out what is there.
-    template <class Out>
-    static void store_past_cache(const Out* from, Out* out, std::size_t n) {
-#if defined(__SSE2__)
-        if (reinterpret_cast<std::uintptr_t>(out) % 16 == 0 && n * sizeof(Out) % 16 == 0) {
-            for (std::size_t l = 0; l < n; l += 16 / sizeof(Out))
-                _mm_stream_si128(reinterpret_cast<__m128i*>(out + l),
-                                 _mm_load_si128(reinterpret_cast<const __m128i*>(from + l)));
-            return;
-        }
-#endif
-        std::copy(from, from + n, out);
-    }
-
+    std::size_t dim_ = 0;
     std::size_t lanes_ = 0;
     OpDType in_ = OpDType::float64;
     std::vector<Stage> stages_;

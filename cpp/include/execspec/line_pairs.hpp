@@ -9,28 +9,44 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <limits>
+#include <vector>
 
 #include "execspec/dd.hpp"
 #include "execspec/empirical.hpp"
 #include "execspec/isa.hpp"
 #include "execspec/piecewise.hpp"
+#include "execspec/windows.hpp"
 
 namespace execspec {
+
+// One channel's maps as lines, each number as the two halves of a double-double.
+struct Lines {
+    std::vector<double> scale, scale_lo, offset, offset_lo;
+
+    void push_back(const Affine& f) {
+        scale.push_back(f.scale.hi);
+        scale_lo.push_back(f.scale.lo);
+        offset.push_back(f.offset.hi);
+        offset_lo.push_back(f.offset.lo);
+    }
+    Affine operator[](std::size_t k) const { return {dd(scale[k], scale_lo[k]), dd(offset[k], offset_lo[k])}; }
+};
 
 struct LinePairs {
     static constexpr std::size_t capacity = 128;
 
     std::size_t size = 0;
-    double scale[capacity];  // each number as the two halves of a double-double
+    double scale[capacity];
     double scale_lo[capacity];
     double offset[capacity];
     double offset_lo[capacity];
 
-    // Each of `executed` in the place of `intended`.
-    void add(const Affine& intended, const Affine* executed, std::size_t count) {
+    // executed[first], executed[first + 1], … in the place of `intended`.
+    void add(const Affine& intended, const Lines& executed, std::size_t first, std::size_t count) {
         for (std::size_t k = 0; k < count; ++k) {
-            const Affine delta = executed[k] - intended;
+            const Affine delta = executed[first + k] - intended;
             scale[size + k] = delta.scale.hi;
             scale_lo[size + k] = delta.scale.lo;
             offset[size + k] = delta.offset.hi;
@@ -45,47 +61,64 @@ constexpr double undecided = std::numeric_limits<double>::quiet_NaN();
 
 namespace line_pairs {
 
-inline void prefetch(const void* address) { __builtin_prefetch(address); }
+// What is told of the values before a root, or around it: their sum, or how far the nearest is from it.
+enum class Tell { sum, nearest };
 
-// For each of up to 2 * capacity t[k] the number of the first record that is not less.
-inline void find(const Empirical& x, const double* t, std::size_t n, std::uint32_t* record) {
-    const std::uint32_t* index = x.index();
-    const Empirical::Record* records = x.records();
-    std::uint32_t cell[2 * LinePairs::capacity];
-    for (std::size_t k = 0; k < n; ++k) cell[k] = static_cast<std::uint32_t>(x.cell(t[k]));
-    for (std::size_t k = 0; k < n; ++k) prefetch(index + cell[k]);
+// Value by value of a line for all roots, so that each step is one on vectors.
+template <Tell tell, bool ties>
+void read_lines(const Empirical& x, const double* root, std::size_t n, const std::uint32_t* line,
+                double* __restrict less, double* __restrict told) {
+    constexpr std::size_t size = Empirical::Line::size;
+    const double* lines = &x.lines()->first;
+    const double* heads = x.heads().data();
+    const std::uint32_t* ranks = x.ranks();
+    const Rounded local = x.to_local();
     for (std::size_t k = 0; k < n; ++k) {
-        record[k] = index[cell[k]];
-        prefetch(records + record[k]);
-        prefetch(records + record[k] + 3);
+        less[k] = ties ? ranks[line[k] * size] : line[k] * size;
+        told[k] = tell == Tell::sum ? lines[line[k] * (size + 1)] : std::abs(heads[line[k] + 1] - root[k]);
     }
-    for (std::size_t k = 0; k < n; ++k) {
-        std::uint32_t lo = record[k];
-        std::uint32_t hi = index[cell[k] + 1];
-        while (hi - lo > 4) {
-            const std::uint32_t middle = lo + (hi - lo) / 2;
-            (records[middle].t < t[k] ? lo : hi) = middle;
+    for (std::size_t j = 0; j < size; ++j)
+        for (std::size_t k = 0; k < n; ++k) {
+            const double t = local(lines[line[k] * (size + 1) + 1 + j]);
+            const double weight = ties ? ranks[line[k] * size + j + 1] - ranks[line[k] * size + j] : 1;
+            const bool before = t < root[k];
+            less[k] += before ? weight : 0.0;
+            if (tell == Tell::sum) {
+                told[k] += before ? t * weight : 0.0;
+            } else {
+                const double distance = std::abs(t - root[k]);
+                told[k] = distance < told[k] ? distance : told[k];
+            }
         }
-        for (int step = 0; step < 4; ++step)
-            lo += records[lo].t < t[k];  // stops by itself: the next cell's are greater
-        record[k] = lo;
+}
+
+// For each of n <= SortedKeys::batch roots: how many values are less, and what else is asked for. The line a root falls
+// into is the last one that begins before it.
+template <Tell tell>
+void look(const Empirical& x, const double* root, std::size_t n, double* less, double* told) {
+    std::uint32_t line[SortedKeys::batch];
+    x.heads().find(root, n, line);
+    for (std::size_t k = 0; k < n; ++k) {
+        line[k] -= line[k] > 0;
+        __builtin_prefetch(x.lines() + line[k]);
     }
+    if (x.ranks() == nullptr)
+        read_lines<tell, false>(x, root, n, line, less, told);
+    else
+        read_lines<tell, true>(x, root, n, line, less, told);
 }
 
 // E |delta|: |scale (T - 2 F) + offset (N - 2 B)| / N, with count B and sum F before the root, and N and T in all.
 inline void mean_abs(const Empirical& x, const LinePairs& pairs, double* out) {
     double root[LinePairs::capacity];
-    std::uint32_t record[LinePairs::capacity];
+    double count[LinePairs::capacity];
+    double sum[LinePairs::capacity];
     for (std::size_t k = 0; k < pairs.size; ++k) root[k] = -pairs.offset[k] / pairs.scale[k];
-    find(x, root, pairs.size, record);
-    const Empirical::Record* records = x.records();
+    look<Tell::sum>(x, root, pairs.size, count, sum);
     const double total = x.first().hi;
     const double n = static_cast<double>(x.count());
-    for (std::size_t k = 0; k < pairs.size; ++k) {
-        const double first = total - 2.0 * records[record[k]].first;
-        const double count = n - 2.0 * x.before(record[k]);
-        out[k] = std::abs(pairs.scale[k] * first + pairs.offset[k] * count) / n;
-    }
+    for (std::size_t k = 0; k < pairs.size; ++k)
+        out[k] = std::abs(pairs.scale[k] * (total - 2.0 * sum[k]) + pairs.offset[k] * (n - 2.0 * count[k])) / n;
 }
 
 // E delta.
@@ -124,51 +157,33 @@ inline void max_abs(const Empirical& x, const LinePairs& pairs, double* out) {
 inline void exceeds(const Empirical& x, const LinePairs& pairs, double eps, double* out) {
     double root[2 * LinePairs::capacity];
     double margin[LinePairs::capacity];
-    std::uint32_t record[2 * LinePairs::capacity];
-    const double* const lower = root;
-    const double* const upper = root + pairs.size;
+    double count[2 * LinePairs::capacity];
+    double nearest[2 * LinePairs::capacity];
+    const std::size_t upper = pairs.size;
     for (std::size_t k = 0; k < pairs.size; ++k) {
         const double slope = std::abs(pairs.scale[k]);
         const double offset = pairs.scale[k] < 0.0 ? -pairs.offset[k] : pairs.offset[k];
         root[k] = (-eps - offset) / slope;
-        root[pairs.size + k] = (eps - offset) / slope;
+        root[upper + k] = (eps - offset) / slope;
         margin[k] = 1e-15 * (1.0 + (eps + std::abs(offset)) / slope);
     }
-    find(x, root, 2 * pairs.size, record);
-    const std::uint32_t* const from = record;
-    const std::uint32_t* const to = record + pairs.size;
-    const Empirical::Record* records = x.records();
-    const auto clear = [&](std::uint32_t k, double root, double around) {
-        return !(k > 0 && root - records[k - 1].t <= around) && !(records[k].t - root <= around);
-    };
+    look<Tell::nearest>(x, root, 2 * pairs.size, count, nearest);
     const double n = static_cast<double>(x.count());
     for (std::size_t k = 0; k < pairs.size; ++k) {
-        const bool decided =
-            margin[k] < 1.0 && clear(from[k], lower[k], margin[k]) && clear(to[k], upper[k], margin[k]);
-        out[k] = decided ? (x.before(from[k]) + (n - x.before(to[k]))) / n : undecided;
+        const bool decided = margin[k] < 1.0 && nearest[k] > margin[k] && nearest[upper + k] > margin[k];
+        out[k] = decided ? (count[k] + (n - count[upper + k])) / n : undecided;
     }
 }
 
-// The `quota`-th smallest |delta|. The values that close to the root are neighbours: [left, left + quota), by
-// bisection.
-inline void quantile(const Empirical& x, const LinePairs& pairs, std::size_t quota, double* out) {
+// The quantile of |delta|: the farther end of the window of values around its root.
+inline void quantile(const Empirical& x, const LinePairs& pairs, const Windows& windows, double* out) {
     double root[LinePairs::capacity];
-    std::size_t left[LinePairs::capacity];
+    std::uint32_t first[LinePairs::capacity];
+    for (std::size_t k = 0; k < pairs.size; ++k) root[k] = -pairs.offset[k] / pairs.scale[k];
+    windows.find(root, pairs.size, first);
     for (std::size_t k = 0; k < pairs.size; ++k) {
-        root[k] = -pairs.offset[k] / pairs.scale[k];
-        left[k] = 0;
-    }
-    // All bisections take the same steps, so that their cache misses overlap. `length` places are left to each.
-    for (std::size_t length = x.count() - quota + 1; length > 1; length -= length / 2) {
-        const std::size_t half = length / 2;
-        for (std::size_t k = 0; k < pairs.size; ++k) {
-            const std::size_t middle = left[k] + half - 1;
-            left[k] += root[k] - x.t(middle) > x.t(middle + quota) - root[k] ? half : 0;
-        }
-    }
-    for (std::size_t k = 0; k < pairs.size; ++k) {
-        const double a = x.t(left[k]);
-        const double b = x.t(left[k] + quota - 1);
+        const double a = x.t(first[k]);
+        const double b = x.t(first[k] + windows.quota() - 1);
         const double slope = std::abs(pairs.scale[k]);
         const double offset = pairs.scale[k] < 0.0 ? -pairs.offset[k] : pairs.offset[k];
         const double below = std::abs(slope * a + offset);

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
+#include <optional>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -48,21 +50,33 @@ double measure(const Metric& metric, const Column& x, const PiecewiseMap& fi, co
 
 namespace detail {
 
-inline void measure_lines(const Metric& metric, const Empirical& x, const LinePairs& pairs, double* out) {
+// A column, and what its batches look up beside it.
+struct Measured {
+    const Column* column;
+    const Empirical* x;  // null for a law
+    std::optional<Windows> windows;
+
+    Measured(const Metric& metric, const Column& of, std::size_t pairs) : column(&of), x(std::get_if<Empirical>(&of)) {
+        if (x != nullptr && metric.kind == Metric::quantile)
+            windows.emplace(*x, static_cast<std::size_t>(double(x->quota(metric.parameter))), pairs);
+    }
+};
+
+inline void measure_lines(const Metric& metric, const Measured& of, const LinePairs& pairs, double* out) {
     isa::run([&] {
         switch (metric.kind) {
             case Metric::bias:
-                return line_pairs::bias(x, pairs, out);
+                return line_pairs::bias(*of.x, pairs, out);
             case Metric::rms:
-                return line_pairs::rms(x, pairs, out);
+                return line_pairs::rms(*of.x, pairs, out);
             case Metric::max:
-                return line_pairs::max_abs(x, pairs, out);
+                return line_pairs::max_abs(*of.x, pairs, out);
             case Metric::quantile:
-                return line_pairs::quantile(x, pairs, static_cast<std::size_t>(double(x.quota(metric.parameter))), out);
+                return line_pairs::quantile(*of.x, pairs, *of.windows, out);
             case Metric::exceeds:
-                return line_pairs::exceeds(x, pairs, metric.parameter, out);
+                return line_pairs::exceeds(*of.x, pairs, metric.parameter, out);
             default:
-                return line_pairs::mean_abs(x, pairs, out);
+                return line_pairs::mean_abs(*of.x, pairs, out);
         }
     });
 }
@@ -70,7 +84,7 @@ inline void measure_lines(const Metric& metric, const Empirical& x, const LinePa
 // One channel's maps, and as lines over a column where they are.
 struct Maps {
     std::vector<const PiecewiseMap*> maps;
-    std::vector<Affine> lines;
+    Lines lines;
     std::vector<char> is_line;
 
     Maps(const std::vector<const Unnormalizer*>& specs, std::size_t channel, const Empirical* x) {
@@ -89,27 +103,28 @@ struct Maps {
 struct Tile {
     std::size_t i0, i1, j0, j1;
     static constexpr std::size_t side = 32;
+    static constexpr std::size_t stride = side * side + 8;  // planes 8 KiB apart would share their places in the cache
+
+    std::size_t at(std::size_t i, std::size_t j) const { return (i - i0) * side + (j - j0); }
 };
 
-// The metric of one channel for a tile of pairs: out[(i - i0) * side + (j - j0)].
-inline void measure_tile(const Metric& metric, const Column& column, const detail::Maps& intended,
+// The metric of one channel for a tile of pairs: out[tile.at(i, j)].
+inline void measure_tile(const Metric& metric, const detail::Measured& of, const detail::Maps& intended,
                          const detail::Maps& executed, const Tile& tile, double* out) {
     const auto by_definition = [&](std::size_t i, std::size_t j) {
-        return std::visit([&](const auto& x) { return measure(metric, x, *intended.maps[i], *executed.maps[j]); },
-                          column);
+        out[tile.at(i, j)] = std::visit(
+            [&](const auto& x) { return measure(metric, x, *intended.maps[i], *executed.maps[j]); }, *of.column);
     };
-    const auto* x = std::get_if<Empirical>(&column);
     const bool counts_signs = metric.kind == Metric::flips || metric.kind == Metric::zeros;
     LinePairs pairs;
     double result[LinePairs::capacity];
-    std::pair<std::size_t, std::size_t> place[LinePairs::capacity];
+    std::uint16_t place[LinePairs::capacity];
     const auto flush = [&] {
         if (pairs.size == 0) return;
-        detail::measure_lines(metric, *x, pairs, result);
-        for (std::size_t k = 0; k < pairs.size; ++k) {
-            const auto [i, j] = place[k];
-            out[(i - tile.i0) * Tile::side + (j - tile.j0)] = std::isnan(result[k]) ? by_definition(i, j) : result[k];
-        }
+        detail::measure_lines(metric, of, pairs, result);
+        for (std::size_t k = 0; k < pairs.size; ++k) out[place[k]] = result[k];
+        for (std::size_t k = 0; k < pairs.size; ++k)
+            if (std::isnan(result[k])) by_definition(tile.i0 + place[k] / Tile::side, tile.j0 + place[k] % Tile::side);
         pairs.size = 0;
     };
     for (std::size_t i = tile.i0; i < tile.i1; ++i)
@@ -118,20 +133,20 @@ inline void measure_tile(const Metric& metric, const Column& column, const detai
             if (intended.is_line[i] && !counts_signs)
                 while (end < tile.j1 && executed.is_line[end] && end - j < LinePairs::capacity - pairs.size) ++end;
             if (end == j) {
-                out[(i - tile.i0) * Tile::side + (j - tile.j0)] = by_definition(i, j);
-                ++j;
+                by_definition(i, j++);
                 continue;
             }
-            for (std::size_t k = j; k < end; ++k) place[pairs.size + (k - j)] = {i, k};
-            isa::run([&] { pairs.add(intended.lines[i], executed.lines.data() + j, end - j); });
+            for (std::size_t k = j; k < end; ++k)
+                place[pairs.size + (k - j)] = static_cast<std::uint16_t>(tile.at(i, k));
+            isa::run([&] { pairs.add(intended.lines[i], executed.lines, j, end - j); });
             if (pairs.size == LinePairs::capacity) flush();
             j = end;
         }
     flush();
 }
 
-// Calls put(i, j, values) with the D values of every pair, i intended and j executed; from several threads, each pair
-// once. One sample for all rows, or one each.
+// Calls put(i, j, count, values) with the D values of each of the pairs (i, j), (i, j + 1), …, the first of them
+// intended; from several threads, each pair once. One sample for all rows, or one each.
 template <class Put>
 void measure_all(const Metric& metric, const std::vector<const Unnormalizer*>& intended,
                  const std::vector<const Unnormalizer*>& executed, const std::vector<const ActionSample*>& samples,
@@ -146,54 +161,73 @@ void measure_all(const Metric& metric, const std::vector<const Unnormalizer*>& i
                 for (std::size_t j = 0; j < columns; ++j) {
                     for (std::size_t d = 0; d < dim; ++d)
                         values[d] = worst_case(intended[i]->domain(), intended[i]->map(d), executed[j]->map(d));
-                    put(i, j, values.data());
+                    put(i, j, 1, values.data());
                 }
         });
         return;
     }
+    constexpr std::size_t group =
+        128;  // tiles that look into one channel's tables before the next channel's replace them
     const bool one = samples.size() == 1;
     const bool half = one && metric.symmetric() && intended == executed;
     std::vector<Tile> tiles;
     for (std::size_t i = 0; i < rows; i += one ? Tile::side : 1)
         for (std::size_t j = half ? i : 0; j < columns; j += Tile::side)
             tiles.push_back({i, one ? std::min(i + Tile::side, rows) : i + 1, j, std::min(j + Tile::side, columns)});
-    using Channels = std::vector<detail::Maps>;
-    const auto maps_of = [&](const std::vector<const Unnormalizer*>& specs, const ActionSample& sample) {
-        Channels maps;
-        for (std::size_t d = 0; d < dim; ++d) maps.emplace_back(specs, d, std::get_if<Empirical>(&sample.column(d)));
-        return maps;
+    struct Channel {
+        detail::Measured measured;
+        detail::Maps intended;
+        detail::Maps executed;
     };
-    // In the frame of the one sample; with a sample for each row, of that row's, made anew below.
-    const Channels shared_i = one ? maps_of(intended, *samples[0]) : Channels();
-    const Channels shared_j = one && !half ? maps_of(executed, *samples[0]) : Channels();
+    const auto channels_of = [&](const ActionSample& sample, std::size_t pairs, std::size_t pool) {
+        std::vector<std::optional<Channel>> channels(dim);
+        parallel_for(dim, pool, [&](std::size_t begin, std::size_t end) {
+            for (std::size_t d = begin; d < end; ++d) {
+                detail::Measured measured(metric, sample.column(d), pairs);
+                const Empirical* x = measured.x;
+                channels[d] = {std::move(measured), {intended, d, x}, {executed, d, x}};
+            }
+        });
+        return channels;
+    };
+    // Of the one sample; with a sample for each row, of that row's, made anew below.
+    const auto shared = one ? channels_of(*samples[0], half ? rows * rows / 2 : rows * columns, threads)
+                            : std::vector<std::optional<Channel>>();
     parallel_for(tiles.size(), threads, [&](std::size_t begin, std::size_t end) {
-        std::vector<double> plane(Tile::side * Tile::side);
-        std::vector<double> block(Tile::side * Tile::side * dim);
-        Channels own_i;
-        Channels own_j;
-        std::size_t own = rows;
-        for (std::size_t t = begin; t < end; ++t) {
-            const Tile& tile = tiles[t];
-            const ActionSample& sample = *samples[one ? 0 : tile.i0];
-            if (!one && own != tile.i0) {
-                own_i = maps_of(intended, sample);
-                own_j = maps_of(executed, sample);
-                own = tile.i0;
+        std::vector<double> planes(std::min(group, end - begin) * dim * Tile::stride);
+        std::vector<double> row(Tile::side * dim);
+        auto own = std::vector<std::optional<Channel>>();
+        std::size_t own_row = rows;
+        for (std::size_t first = begin, last; first < end; first = last) {
+            const auto together = [&](std::size_t t) { return one || tiles[t].i0 == tiles[first].i0; };
+            for (last = first + 1; last < end && last - first < group && together(last);) ++last;
+            if (!one && own_row != tiles[first].i0) {
+                own_row = tiles[first].i0;
+                own = channels_of(*samples[own_row], columns, 1);
             }
-            const Channels& mi = one ? shared_i : own_i;
-            const Channels& mj = half ? shared_i : one ? shared_j : own_j;
             for (std::size_t d = 0; d < dim; ++d) {
-                measure_tile(metric, sample.column(d), mi[d], mj[d], tile, plane.data());
-                for (std::size_t k = 0; k < plane.size(); ++k) block[k * dim + d] = plane[k];
+                const Channel& channel = *(one ? shared : own)[d];
+                for (std::size_t t = first; t < last; ++t)
+                    measure_tile(metric, channel.measured, channel.intended, channel.executed, tiles[t],
+                                 planes.data() + ((t - first) * dim + d) * Tile::stride);
             }
-            const auto values = [&](std::size_t i, std::size_t j) {
-                return block.data() + ((i - tile.i0) * Tile::side + (j - tile.j0)) * dim;
-            };
-            for (std::size_t i = tile.i0; i < tile.i1; ++i)
-                for (std::size_t j = tile.j0; j < tile.j1; ++j) put(i, j, values(i, j));
-            if (!half || tile.i0 == tile.j0) continue;
-            for (std::size_t j = tile.j0; j < tile.j1; ++j)
-                for (std::size_t i = tile.i0; i < tile.i1; ++i) put(j, i, values(i, j));
+            for (std::size_t t = first; t < last; ++t) {
+                const Tile& tile = tiles[t];
+                const double* plane = planes.data() + (t - first) * dim * Tile::stride;
+                const auto collect = [&](std::size_t place, std::size_t step, std::size_t count) {
+                    for (std::size_t d = 0; d < dim; ++d)
+                        for (std::size_t k = 0; k < count; ++k)
+                            row[k * dim + d] = plane[d * Tile::stride + place + k * step];
+                    return row.data();
+                };
+                const std::size_t height = tile.i1 - tile.i0;
+                const std::size_t width = tile.j1 - tile.j0;
+                for (std::size_t i = tile.i0; i < tile.i1; ++i)
+                    put(i, tile.j0, width, collect(tile.at(i, tile.j0), 1, width));
+                if (!half || tile.i0 == tile.j0) continue;
+                for (std::size_t j = tile.j0; j < tile.j1; ++j)
+                    put(j, tile.i0, height, collect(tile.at(tile.i0, j), Tile::side, height));
+            }
         }
     });
 }

@@ -41,6 +41,22 @@ struct Frame {
     Affine local(const Affine& f) const { return {scale_by_power(f.scale, exponent), f(dd(centre))}; }
 };
 
+// The same coordinate in doubles, rounded. 2^-exponent in two steps, since 2^1074 is no double.
+struct Rounded {
+    double centre;
+    double unit;
+    double rest;
+
+    Rounded() = default;
+    explicit Rounded(const Frame& frame)
+        : centre(frame.centre),
+          unit(std::ldexp(1.0, -(frame.exponent / 2))),
+          rest(std::ldexp(1.0, frame.exponent / 2 - frame.exponent)) {}
+
+    double scaled(double difference) const { return difference * unit * rest; }
+    double operator()(double x) const { return scaled(x - centre); }
+};
+
 // The integral between two places of a function of t.
 inline dd integrate(const Affine& g, const Place& a, const Place& b) {
     return g.scale * (b.first - a.first) + g.offset * (b.mass - a.mass);

@@ -222,7 +222,9 @@ PyObject* executed(PyObject* self, PyObject* const* args, Py_ssize_t n) {
     raw::expect("executed", n, 1, 1);
     const Loan a(args[0], g.a);
     double wide[max_channels];
-    g.gate.executed(widened(a.data(), g.a.dtype, g.a.channels, wide));
+    if (!g.gate.executed(widened(a.data(), g.a.dtype, g.a.channels, wide)))
+        throw PythonError("GuardError",
+                          "a has a value that is not finite, and no robot runs that: say the action that ran");
     return none();
 }
 
@@ -305,7 +307,7 @@ PyMethodDef methods[] = {
                            "to stand still by; then nothing is written."),
     raw::fast_method<executed>("executed",
                                "executed($self, a, /)\n--\n\n"
-                               "Say which action ran, (D,), where it is not the one accepted."),
+                               "Say which action ran, (D,), where it is neither the one accepted nor the hold."),
     raw::fast_method<confirm>("confirm",
                               "confirm($self, digest, /)\n--\n\n"
                               "Compare a peer's digest, 32 bytes or hexadecimal. Returns the faults; a wrong one "

@@ -9,6 +9,7 @@
 #include <pybind11/pybind11.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 
 #include "execspec/ops.hpp"
@@ -68,9 +69,13 @@ class Loan {
     std::size_t rows_ = 0;
 };
 
-// n values of either dtype as doubles: where they lie, or in `out`.
+// n values of either dtype as doubles: where they lie, or in `out`, also if they lie where no double may.
 inline const double* widened(const void* values, execspec::OpDType dtype, std::size_t n, double* out) noexcept {
-    if (dtype == execspec::OpDType::float64) return static_cast<const double*>(values);
+    if (dtype == execspec::OpDType::float64) {
+        if (reinterpret_cast<std::uintptr_t>(values) % alignof(double) == 0) return static_cast<const double*>(values);
+        std::memcpy(out, values, n * sizeof(double));
+        return out;
+    }
     for (std::size_t i = 0; i < n; ++i) {
         float narrow;
         std::memcpy(&narrow, static_cast<const char*>(values) + i * sizeof narrow, sizeof narrow);

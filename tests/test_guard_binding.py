@@ -286,6 +286,17 @@ def test_hold_is_no_motion():
     assert (out == 2 * a).all()
 
 
+def test_what_ran_is_finite():
+    g, out = gate(relative=False), np.full(D, 9.0)
+    ran = action(g)
+    g.executed(ran)
+    for never in (np.nan, np.inf):
+        with pytest.raises(GuardError, match="not finite, and no robot runs that"):
+            g.executed(np.full(D, never))
+    assert g.hold(out)
+    np.testing.assert_array_equal(out, ran)
+
+
 def test_only_the_digest_clears_a_latch():
     g, digest = gate(), image().digest
     assert g.confirm(digest) == 0

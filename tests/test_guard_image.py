@@ -143,6 +143,8 @@ DATA = write(guard_image(bounded(), watch=WATCH))
         (changed(DATA, columns=16), "contradict"),
         (changed(DATA, ops=1), "not aligned"),
         (changed(DATA, ops=1 << 62), "not laid out"),
+        (changed(DATA, ops=1 << 63), "section ops does not lie within"),
+        (changed(DATA, texts_size=(1 << 64) - 1), "section texts does not lie within"),
         (changed(DATA, texts_size=0), "not laid out"),
         (changed(DATA, mode=3), "not laid out"),
         (changed(DATA, u_dtype=7), "not laid out"),

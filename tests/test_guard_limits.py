@@ -197,6 +197,9 @@ def test_siblings_have_the_same_shape_and_are_few():
         guard_image(spec(), siblings=[stepwise(4)])
     with pytest.raises(GuardError, match="65 siblings; at most 64"):
         guard_image(spec(), siblings=(spec() for _ in range(65)))
+    for no_list in (spec(), 3):
+        with pytest.raises(GuardError, match="siblings takes several specs"):
+            guard_image(spec(), siblings=no_list)
 
 
 @pytest.mark.parametrize(
@@ -215,6 +218,10 @@ def test_siblings_have_the_same_shape_and_are_few():
         ({"jump": np.nan}, "channel 0: jump = nan is no limit"),
         ({"jump": np.inf}, "jump is infinite on every channel"),
         ({"jump": [1, 2]}, "jump must be a number or 3 numbers"),
+        ({"jump": "0.5"}, "jump must be a number or 3 numbers, got '0.5'"),
+        ({"jump": True}, "jump must be a number or 3 numbers, got True"),
+        ({"jump": np.ma.array([1.0, 1.0, 1.0], mask=[1, 0, 0])}, "jump .* got a masked array"),
+        ({"limits": (-np.inf, np.inf)}, "limits: low and high are infinite on every channel"),
         ({"walk": 1.0}, "walk limits what deltas add up to, and the actions of unnormalizer are not known to be"),
         ({"walk": [1, 1, 1], "relative": True}, "channel 2: walk limits what deltas add up to, and a gripper"),
         ({"walk": 1.0, "relative": False}, "unnormalizer are absolute"),
@@ -269,6 +276,14 @@ def test_what_cannot_be_guarded_is_refused():
     [
         ({}, "watches nothing"),
         ({"names": (), "velocity": 1}, "names of its channels"),
+        ({"names": "ab", "velocity": 1}, "names of its channels, a tuple of text, got 'ab'"),
+        ({"names": 5, "velocity": 1}, "names of its channels"),
+        ({"names": ("a", "a"), "velocity": 1}, "names of their own"),
+        ({"names": tuple(map(str, range(65))), "velocity": 1}, "65 channels of the watch; it takes 64"),
+        ({"unit": 5, "velocity": 1}, "unit of a position is text"),
+        ({"unit": ("m", 5), "velocity": 1}, "unit of a position is text"),
+        ({"position": (-math.inf, math.inf), "velocity": 1}, "low and high are infinite on every channel"),
+        ({"acceleration": 1e-101}, "channel a: acceleration = 1e-101 is below 1e-100"),
         ({"unit": ("m",), "velocity": 1}, "1 units for 2 channels"),
         ({"velocity": 0}, "channel a: velocity = 0 must be positive"),
         ({"velocity": [1, np.nan]}, "channel b: velocity = nan"),

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from execspec_fast import Fault, Guard
 from execspec_fast.errors import FormatError, GuardError
+from execspec_fast.guarding.build import guard_image
+from execspec_fast.guarding.image import COLUMNS
+from execspec_fast.guarding.layout import write
 from guards import DELTA, bounded, spec, stepped, stepwise
 
 numba = pytest.importorskip("numba")
@@ -100,3 +105,8 @@ def test_what_it_refuses():
         gate_plan(Guard(stepwise()).image)
     with pytest.raises(FormatError):
         gate_plan(Guard(bounded(), relative=True).image[:-1])
+    whole = guard_image(bounded(), relative=True)
+    columns = whole.columns.copy()
+    columns[COLUMNS.index("tolerance")] = np.nan
+    with pytest.raises(FormatError, match="contradict"):
+        gate_plan(write(replace(whole, columns=columns)))

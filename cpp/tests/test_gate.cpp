@@ -153,8 +153,12 @@ void jumps_are_counted_from_what_ran() {
     double held = 0.0;
     CHECK(own.gate.hold(&held) && held == 0.4);
     const double ran = -0.5;
-    own.gate.executed(&ran);
+    CHECK(own.gate.executed(&ran));
     CHECK(own.step({0.4}, {0.4}) == Fault::jump);
+    for (const double never : {guard_image::infinity, std::nan("")}) {
+        CHECK(!own.gate.executed(&never));
+        CHECK(own.gate.hold(&held) && held == -0.5);  // no hold that a robot cannot take
+    }
 }
 
 void a_refused_delta_is_held_by_zero() {
@@ -181,6 +185,29 @@ void walks_add_up() {
     CHECK(own.step({0.5}, {0.5}) == 0);  // the refused one did not count
     CHECK(own.gate.reset(guard_image::digest_of(7)));
     CHECK(own.step({1.0}, {1.0}) == 0);
+}
+
+void what_ran_counts_in_the_walk() {
+    Parts parts = plain(true);
+    parts.axes[0].walk = 1.0;
+    Opened own{parts};
+    const double half = 0.5, quarter = 0.25;
+    CHECK(own.step({0.75}, {0.75}) == 0);
+    CHECK(own.gate.executed(&half));  // in place of the one accepted
+    CHECK(own.step({0.75}, {0.75}) == Fault::walk);
+    CHECK(own.gate.executed(&quarter));  // in place of the hold
+    CHECK(own.step({0.5}, {0.5}) == Fault::walk);
+    CHECK(own.step({0.25}, {0.25}) == 0);
+}
+
+void a_gripper_is_told_its_nearest_command() {
+    Parts parts;
+    parts.axes = {guard_image::gripper("grip", 0.5)};
+    parts.axes[0].low = -1;
+    parts.axes[0].high = 1;
+    Opened own{parts};
+    CHECK(own.step({0.9}, {0.75}) & Fault::gripper);
+    CHECK(own.gate.record(7).limit == 1.0);
 }
 
 void a_chunk_is_all_or_nothing() {
@@ -333,6 +360,8 @@ int main() {
     jumps_are_counted_from_what_ran();
     a_refused_delta_is_held_by_zero();
     walks_add_up();
+    what_ran_counts_in_the_walk();
+    a_gripper_is_told_its_nearest_command();
     a_chunk_is_all_or_nothing();
     chunks_with_figures_per_step();
     freshness();

@@ -29,6 +29,7 @@ namespace {
 constexpr double policy_period = 0.1;
 constexpr double loop_period = 0.001;
 constexpr std::size_t capacity = 64;
+constexpr double longest = 86400.0;  // seconds to run, all of whose durations are kept
 
 using Actions = guard::Chunk<capacity, guard::max_channels>;
 
@@ -229,11 +230,11 @@ std::vector<std::uint64_t> read_file(const char* path, std::size_t& size) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc < 2) {
-        std::fprintf(stderr, "usage: consumer IMAGE [SECONDS]\n");
+    const double seconds = argc > 2 ? std::atof(argv[2]) : 10.0;
+    if (argc < 2 || !(seconds > 0.0 && seconds <= longest)) {
+        std::fprintf(stderr, "usage: consumer IMAGE [SECONDS], up to %.0f\n", longest);
         return 2;
     }
-    const double seconds = argc > 2 ? std::atof(argv[2]) : 10.0;
     std::size_t size = 0;
     const std::vector<std::uint64_t> image = read_file(argv[1], size);
     const auto gate = std::make_unique<guard::Gate>();

@@ -191,6 +191,8 @@ def _latch(latch: tuple[int, int]) -> tuple[int, int]:
 
 
 def _few(given: Iterable[ExecSpec | Unnormalizer]) -> Sequence[ExecSpec | Unnormalizer]:
+    if isinstance(given, ExecSpec | Unnormalizer) or not isinstance(given, Iterable):
+        raise GuardError(f"siblings takes several specs, a list of them, got {type(given).__name__}")
     siblings = tuple(given)
     if len(siblings) > MAX_SIBLINGS:
         raise GuardError(f"{len(siblings)} siblings; at most {MAX_SIBLINGS} are told apart: leave the nearest")

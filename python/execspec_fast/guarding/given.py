@@ -21,12 +21,18 @@ def per_channel(name: str, value: npt.ArrayLike, channels: Sequence[str]) -> Flo
     Raises:
         GuardError: another shape, not numbers, or NaN.
     """
+    wanted = f"{name} must be a number or {len(channels)} numbers"
+    if isinstance(value, np.ma.MaskedArray):
+        raise GuardError(f"{wanted}, got a masked array, whose mask would be lost; pass .filled(value)")
     try:
-        given = np.asarray(value, np.float64)
+        plain = np.asarray(value)
+        given = plain.astype(np.float64)
     except (TypeError, ValueError):
-        raise GuardError(f"{name} must be a number or {len(channels)} numbers, got {value!r}") from None
+        raise GuardError(f"{wanted}, got {value!r}") from None
+    if plain.size and plain.dtype.kind not in "iuf":  # text and truth values convert, and were hardly meant
+        raise GuardError(f"{wanted}, got {value!r}")
     if given.shape not in ((), (len(channels),)):
-        raise GuardError(f"{name} must be a number or {len(channels)} numbers, one per channel; got {given.shape}")
+        raise GuardError(f"{wanted}, one per channel; got {given.shape}")
     full = np.broadcast_to(given, len(channels)).copy()
     _refuse(name, np.isnan(full), full, channels, "is no limit")
     return full
@@ -47,18 +53,22 @@ def limit(name: str, value: npt.ArrayLike | None, channels: Sequence[str]) -> Fl
     return full
 
 
-def bounds(name: str, value: tuple[npt.ArrayLike, npt.ArrayLike], channels: Sequence[str]) -> FloatArray:
-    """`(2, D)`: low and high of every channel; an end may be infinite.
+def bounds(name: str, value: tuple[npt.ArrayLike, npt.ArrayLike] | None, channels: Sequence[str]) -> FloatArray:
+    """`(2, D)`: low and high of every channel, infinite where none is given; single ends may be infinite.
 
     Raises:
-        GuardError: not a pair, crossed, NaN, or another shape.
+        GuardError: not a pair, crossed, NaN, another shape, or infinite throughout.
     """
+    if value is None:
+        return np.array([[-np.inf], [np.inf]]) * np.ones(len(channels))
     try:
         low, high = value
     except (TypeError, ValueError):
         raise GuardError(f"{name} must be a pair (low, high), got {value!r}") from None
     ends = np.stack([per_channel(f"{name}: low", low, channels), per_channel(f"{name}: high", high, channels)])
     _refuse(f"{name}: low", ~(ends[0] <= ends[1]), ends[0], channels, "is above high", ends[1])
+    if np.isinf(ends).all():
+        raise GuardError(f"{name}: low and high are infinite on every channel and limit nothing; leave them out")
     return ends
 
 

@@ -93,7 +93,8 @@ class Guard(_core.Gate):
 
     A guard belongs to the thread that first steps it. `step(u, a)`, `tick()` and `accept(u, a)` return the faults as an
     int, 0 for a clean step; `verdict` says what to do: 0 execute, 1 `hold`, 2 stop. Arrays are of the guard's own
-    dtypes, contiguous, and never converted.
+    dtypes, contiguous, and never converted. A copy or a pickle is of its image alone: it starts as a new guard does,
+    with nothing seen and nothing latched.
 
     Args:
         spec: what is audited, or a bare `Unnormalizer`.

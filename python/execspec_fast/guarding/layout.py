@@ -6,6 +6,7 @@ means. Little-endian, every section at a multiple of 64 bytes. The checksum tell
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Iterable
 
@@ -181,10 +182,12 @@ def _contents(data: bytes, header: np.void) -> GuardImage:
         raise ValueError("counts contradict each other")
 
     def section(name: str, dtype: npt.DTypeLike, *shape: int) -> npt.NDArray[np.void]:
-        if header[name] % SECTION:
+        at, count = int(header[name]), math.prod(shape)
+        if at % SECTION:
             raise ValueError(f"section {name} is not aligned")
-        count = int(np.prod(shape))
-        return np.frombuffer(data, dtype, count, int(header[name])).reshape(shape) if count else np.zeros(shape, dtype)
+        if not HEADER.itemsize <= at <= len(data) - count * np.dtype(dtype).itemsize:
+            raise ValueError(f"section {name} does not lie within")
+        return np.frombuffer(data, dtype, count, at).reshape(shape) if count else np.zeros(shape, dtype)
 
     texts = section("texts", "u1", int(header["texts_size"])).tobytes()
 

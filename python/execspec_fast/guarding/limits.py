@@ -122,8 +122,7 @@ def limits_of(
 
 def _given(limits: Range | None, subject: Subject) -> FloatArray:
     """`(2, D)`; infinite where nothing is said."""
-    ends = (-np.inf, np.inf) if limits is None else limits
-    return bounds("limits", ends, subject.names)
+    return bounds("limits", limits, subject.names)
 
 
 def _inputs(controller: Controller | None, subject: Subject, stage: Stage) -> FloatArray:

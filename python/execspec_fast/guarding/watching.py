@@ -11,10 +11,12 @@ import numpy.typing as npt
 from ..errors import GuardError
 from ..stats import FloatArray
 from .given import BY_USER, NOT_CHECKED, bounds, limit, seconds
-from .image import QUANTITIES, WATCH_NUMBERS, Watched, WatchedChannel
+from .image import MAX_CHANNELS, QUANTITIES, WATCH_NUMBERS, Watched, WatchedChannel
 
 Order = Literal["position", "velocity"]
 ORDERS: tuple[Order, ...] = ("position", "velocity")
+LEAST = 1e-100
+"""Of acceleration and jerk; from a smaller one, the sums of a ramp would overflow."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,8 +51,14 @@ class WatchLimits:
     source: str = BY_USER
 
     def __post_init__(self) -> None:
-        if not self.names or not all(isinstance(name, str) and name for name in self.names):
-            raise GuardError(f"a watch needs the names of its channels, got {self.names!r}")
+        if not _texts(self.names) or not all(self.names):
+            raise GuardError(f"a watch needs the names of its channels, a tuple of text, got {self.names!r}")
+        if len({*self.names}) < len(self.names):
+            raise GuardError(f"the channels of a watch have names of their own, got {self.names!r}")
+        if len(self.names) > MAX_CHANNELS:
+            raise GuardError(f"{len(self.names)} channels of the watch; it takes {MAX_CHANNELS}")
+        if not isinstance(self.unit, str) and not _texts(self.unit):
+            raise GuardError(f"the unit of a position is text, one for all channels or a tuple, got {self.unit!r}")
         if not isinstance(self.unit, str) and len(self.unit) != len(self.names):
             raise GuardError(f"{len(self.unit)} units for {len(self.names)} channels of the watch")
         if self.order not in ORDERS:
@@ -60,6 +68,9 @@ class WatchLimits:
         table = self.table
         if np.isinf(table).all():
             raise GuardError("a watch without any limit of position, velocity, acceleration or jerk watches nothing")
+        for name, rates in zip(QUANTITIES[2:], table[3:], strict=True):
+            for d in np.flatnonzero(rates < LEAST)[:1]:
+                raise GuardError(f"channel {self.names[d]}: {name} = {rates[d]:.9g} is below {LEAST:g}, no robot's")
         if self.stops and np.isinf(table[3]).any():
             raise GuardError("a watch that stops needs a finite acceleration for every channel, to brake with")
         seconds("max_age", self.max_age)
@@ -68,9 +79,8 @@ class WatchLimits:
     @property
     def table(self) -> FloatArray:
         """`(5, D)`: low, high, velocity, acceleration, jerk; infinite where not checked."""
-        ends = (-np.inf, np.inf) if self.position is None else self.position
         rest = [limit(name, getattr(self, name), self.names) for name in QUANTITIES[1:]]
-        return np.stack([*bounds("position", ends, self.names), *rest])
+        return np.stack([*bounds("position", self.position, self.names), *rest])
 
     def watched(self) -> Watched:
         """As an image holds it, each limit with its source."""
@@ -92,3 +102,7 @@ class WatchLimits:
 
     def _source(self, name: str) -> str:
         return NOT_CHECKED if getattr(self, name) is None else self.source
+
+
+def _texts(given: object) -> bool:
+    return isinstance(given, list | tuple) and bool(given) and all(isinstance(one, str) for one in given)

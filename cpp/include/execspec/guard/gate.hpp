@@ -47,7 +47,7 @@ class Gate {
         ledger_.begin();
         if (latch_.latched()) return settle(0);
         if (u.size != image_.channels() || a.size != image_.channels() || image_.header().steps != 1)
-            return settle(wrong_length(a.size));
+            return settle(wrong_length(u.size != image_.channels() ? u.size : a.size));
         const Row row{u.data, a.data, 0};
         std::uint32_t faults = untimely(time);
         if (!faults && pass(row, track_, true)) {
@@ -105,10 +105,18 @@ class Gate {
         return true;
     }
 
-    // The action that ran, where it is not the one accepted.
-    void executed(const double* a) noexcept {
-        for (std::size_t d = 0; d < image_.channels(); ++d) track_.last[d] = a[d];
+    // The action that ran, where it is neither the one accepted nor the hold. False if a number is not finite; such an
+    // action cannot have run, and nothing changes.
+    bool executed(const double* a) noexcept {
+        for (std::size_t d = 0; d < image_.channels(); ++d)
+            if (!is_finite(a[d])) return false;
+        for (std::size_t d = 0; d < image_.channels(); ++d) {
+            // The walk holds the delta that it replaces: the one accepted, or the zero of a hold.
+            if (relative_[d] > 0.0) track_.walk[d] += a[d] - track_.last[d];
+            track_.last[d] = a[d];
+        }
         track_.moved = true;
+        return true;
     }
 
     // A peer's claim to run this spec.
@@ -175,7 +183,7 @@ class Gate {
             const double u = row.u[d];
             const double a = row.a[d];
             if (!agrees(image_, row.step, d, u, a)) fault(Fault::mismatch, d, a, unnormalized(image_, row.step, d, u));
-            if (!known_command(d, row.step, a)) fault(Fault::gripper, d, a, image_.channel(d).value[0]);
+            if (!known_command(d, row.step, a)) fault(Fault::gripper, d, a, nearest_command(d, a));
             const double low = number(Column::low);
             const double high = number(Column::high);
             const double margin = number(Column::margin);
@@ -206,6 +214,14 @@ class Gate {
         bool known = channel.values == 0;
         for (std::size_t k = 0; k < channel.values; ++k) known = known || std::fabs(a - channel.value[k]) <= tolerance;
         return known;
+    }
+
+    double nearest_command(std::size_t d, double a) const noexcept {
+        const Channel& channel = image_.channel(d);
+        double nearest = channel.value[0];
+        for (std::size_t k = 1; k < channel.values; ++k)
+            if (std::fabs(a - channel.value[k]) < std::fabs(a - nearest)) nearest = channel.value[k];
+        return nearest;
     }
 
     std::uint32_t untimely(Time time) noexcept {

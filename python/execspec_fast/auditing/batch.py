@@ -49,7 +49,7 @@ def _run(chunks: Sequence[Sequence[Task]], question: Question, jobs: int) -> Ite
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
-    # Not forked from here: the caller's process may run threads (JAX's, torch's), whose locks a fork would copy as held.
+    # Not forked from here: the caller may run threads (JAX's, torch's), whose locks a fork would copy as held.
     fresh = get_context("forkserver")
     with ProcessPoolExecutor(min(jobs, len(chunks)), fresh, initializer=_take, initargs=(question,)) as pool:
         yield from pool.map(_inspect_chunk, chunks)

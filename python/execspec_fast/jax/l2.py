@@ -52,24 +52,28 @@ def squares(sample: ActionSample, i: Any, j: Any) -> tuple[Array, Array]:
 
 
 def mean(sample: ActionSample, i: Any, j: Any, _: Any) -> Array:
-    """E ||delta||, added up in blocks, and blocks of blocks, so that rounding does not grow with the number of rows."""
+    """E ||delta||. Added up in blocks, and blocks of blocks, rounding does not grow with the number of rows."""
     norms, size = squares(sample, i, j)
-    sums = root(norms)
-    while sums.size > 1:
-        sums = jnp.pad(sums, (0, -sums.size % BLOCK)).reshape(-1, BLOCK).sum(1)
-    return size * (sums[0] / sample.count)
+    return size * (_by_blocks(jnp.sum, root(norms)) / sample.count)
 
 
 def largest(sample: ActionSample, i: Any, j: Any, _: Any) -> Array:
     """The largest ||delta||."""
     norms, size = squares(sample, i, j)
-    return size * root(norms.max())
+    return size * root(_by_blocks(jnp.max, norms))
 
 
 def quantile(sample: ActionSample, i: Any, j: Any, rank: Array) -> Array:
     """The `rank`-th smallest ||delta||, counted from 1."""
     norms, size = squares(sample, i, j)
     return size * root(jnp.sort(norms)[rank - 1])
+
+
+def _by_blocks(reduce: Callable[..., Array], x: Array) -> Array:
+    """Of numbers that are not negative, a block's far apart in memory, so that neighbours go through one by one."""
+    while x.size > 1:
+        x = reduce(jnp.pad(x, (0, -x.size % BLOCK)).reshape(BLOCK, -1), axis=0)
+    return x[0]
 
 
 JOINT: dict[str, Callable[[ActionSample, Any, Any, Any], Array]] = {

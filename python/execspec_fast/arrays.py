@@ -66,7 +66,7 @@ def host(array: Any, name: str) -> Any:
     _check(array, name)
     if not _is_on_host(array):
         raise ArrayError(
-            f"{name} is on {_device(array)}, and this call works on the host; copy it there first, "
+            f"{_place(array, name)}, and this call works on the host; pass a copy there, outside of jit, "
             "or see execspec_fast.jax"
         )
     try:
@@ -110,7 +110,7 @@ def _target(out: Any) -> Any:
 
 
 def _on_device(array: Any, out: Any, on_device: Callable[[Any, Any], Any], name: str) -> Any:
-    place = f"{name} is on {_device(array)}"
+    place = _place(array, name)
     if out is not None:
         raise ArrayError(f"{place}: such results are new arrays, pass no out")
     try:  # by name, since it stands above every module that uses this one
@@ -160,8 +160,11 @@ def _kind(array: Any) -> str:
     return f"{type(array).__module__}.{type(array).__qualname__}"
 
 
-def _device(array: Any) -> str:
-    return str(getattr(array, "device", "a device"))
+def _place(array: Any, name: str) -> str:
+    jax = sys.modules.get("jax")
+    if jax is not None and isinstance(array, jax.core.Tracer):
+        return f"{name} is traced by JAX and has no numbers yet"
+    return f"{name} is on {getattr(array, 'device', 'a device')}"
 
 
 def _dtype(array: Any) -> str:

@@ -18,7 +18,7 @@ from ..unnormalizer import Executable
 from .doubles import DD
 from .drift import SEPARABLE
 from .l2 import JOINT, lines
-from .maps import Maps
+from .maps import Maps, one_key
 from .sample import ActionSample
 from .table import power_of_two
 
@@ -59,7 +59,7 @@ def drift(
     """Of one pair, executables or `maps[k]`: `(D,)`, or a number for a metric over channels."""
     actions = _sample(sample)
     one, other = (
-        jax.tree.map(lambda leaf: leaf[None], x) if isinstance(x, Maps) else _maps([x], actions)
+        _maps(jax.tree.map(lambda leaf: leaf[None], one_key(x)) if isinstance(x, Maps) else [x], actions)
         for x in (intended, executed)
     )
     return _measure(one, other, actions, parse_metric(metric), same=False)[0, 0]
@@ -74,6 +74,8 @@ def _maps(specs: Specs, sample: ActionSample) -> Maps:
     maps = (
         specs if isinstance(specs, Maps) else Maps.of(specs, None if sample.precision == widest else sample.precision)
     )
+    if maps.start.ndim != 3:
+        raise ShapeMismatchError("the maps are one key's, and a stack is wanted; take maps[k : k + 1], or see drift")
     if maps.dim != sample.dim:
         raise ShapeMismatchError(f"the specs have {maps.dim} channels, the sample {sample.dim}")
     if maps.precision != sample.precision:
@@ -84,8 +86,6 @@ def _maps(specs: Specs, sample: ActionSample) -> Maps:
 
 
 def _measure(intended: Maps, executed: Maps, sample: ActionSample, metric: Metric, *, same: bool) -> Array:
-    if intended.dim != executed.dim:
-        raise ShapeMismatchError(f"the specs have {intended.dim} and {executed.dim} channels")
     parameter: Any = None
     if metric.kind == "quantile":
         parameter = jnp.int32(max(1, ceil(metric.parameter * sample.count)))

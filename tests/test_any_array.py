@@ -160,12 +160,12 @@ def test_a_kind_that_nothing_makes_is_refused() -> None:
 def test_a_device_is_for_the_jax_path() -> None:
     pytest.importorskip("jax")
     u = OnCuda(ROWS.astype(np.float32))
-    for verb in (F, mismatch(F, G), chunked().unnormalize, lambda u: drift_matrix([F], u)):
+    for verb in (F, mismatch(F, G), chunked().unnormalize, lambda u: drift_matrix([F], u), lambda u: drift(F, G, u)):
         with pytest.raises(ArrayError, match=r"on cuda:0, where the JAX path cannot reach it.*cuda13.*copy"):
             verb(u)
     with pytest.raises(ArrayError, match="pass no out"):
         F(u, out=np.empty_like(u.own))
-    for verb in (F.inverse, ActionSample, lambda u: drift(F, G, u)):
+    for verb in (F.inverse, ActionSample):
         with pytest.raises(ArrayError, match="works on the host"):
             verb(u)
 

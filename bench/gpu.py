@@ -128,22 +128,29 @@ def pairs(report: Report, counts: tuple[int, ...], sample: esj.ActionSample, hos
     report.add(f"p99, K = {count:,}", run, took, f"{count**2 * DIM / run:.2e} figures/s")
 
 
-def joint(report: Report, count: int, sample: esj.ActionSample) -> None:
-    """Half of the ordered pairs on every row."""
-    maps = esj.Maps.of(keys(count), "float32")
+def joint(report: Report, count: int, sample: esj.ActionSample, host: es.ActionSample) -> None:
+    """Half of the ordered pairs on every row: two multiply-adds of a channel need 4 bytes, which many pairs share."""
+    specs = keys(count)
+    maps = esj.Maps.of(specs, "float32")
     program, took = compiled(lambda maps, sample: esj.drift_matrix(maps, sample, "mean_l2"), maps, sample)
     run = seconds(program, maps, sample, rounds=2)
     rate = count**2 / 2 * sample.count * ROW_OPERATIONS / run
     peak = next((flops for name, flops in PEAK.items() if name in jax.devices()[0].device_kind), None)
     share = f", {rate / peak:.2f} of peak" if peak else ""
     report.add(f"mean_l2, K = {count:,}", run, took, f"{rate:.2e} operations/s{share} (aim 1 s)", operations_per_s=rate)
+    some = min(count, 32)
+    start = perf_counter()
+    es.drift_matrix(specs[:some], host, "mean_l2")
+    run = (perf_counter() - start) * (count / some) ** 2
+    report.add(f"  the core on the host, K = {count:,} from {some}", run)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--small", action="store_true", help="a few keys and rows: checks the script, measures nothing")
-    small = parser.parse_args().small
-    device = jax.devices()[0]
+    parser.add_argument("--to", type=Path, help="folder for the figures as JSON; of a whole run on a GPU, results/")
+    asked = parser.parse_args()
+    small, device = asked.small, jax.devices()[0]
     count, more, rows, batch = (8, 12, 2_000, 10_000) if small else (1_000, 10_000, 1_000_000, 50_000_000)
     print(f"{device.device_kind} ({device.platform}), {machine()}")
     answers(rows)
@@ -154,13 +161,16 @@ def main() -> None:
     program, took = compiled(lambda u: esj.ActionSample.of(u, "float32"), on_device)
     report.add(f"sample of {rows:,} rows, sort and sums", seconds(program, on_device, rounds=3), took)
     sample = program(on_device)
-    pairs(report, (count, more), sample, es.ActionSample(u))
-    joint(report, count, sample)
-    if device.platform == "gpu" and not small:
-        RESULTS.mkdir(exist_ok=True)
-        file = RESULTS / f"{re.sub(r'[^a-z0-9]+', '-', device.device_kind.lower())}.json"
-        found = {"device": device.device_kind, "machine": machine(), "rows": report.rows}
-        file.write_text(json.dumps(found, indent=2) + "\n")
+    host = es.ActionSample(u)
+    pairs(report, (count, more), sample, host)
+    joint(report, count, sample, host)
+    folder = asked.to or (RESULTS if device.platform == "gpu" and not small else None)
+    if folder:
+        folder.mkdir(exist_ok=True)
+        file = folder / f"{re.sub(r'[^a-z0-9]+', '-', device.device_kind.lower())}.json"
+        driver, memory = device.client.platform_version, device.memory_stats() or {}
+        found = {"device": device.device_kind, "driver": driver, "machine": machine(), "rows": report.rows}
+        file.write_text(json.dumps(found | {"peak_bytes": memory.get("peak_bytes_in_use")}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -160,12 +160,12 @@ def test_a_kind_that_nothing_makes_is_refused() -> None:
 def test_a_device_is_for_the_jax_path() -> None:
     pytest.importorskip("jax")
     u = OnCuda(ROWS.astype(np.float32))
-    for verb in (F, mismatch(F, G), chunked().unnormalize, lambda u: drift_matrix([F], u)):
+    for verb in (F, mismatch(F, G), chunked().unnormalize, lambda u: drift_matrix([F], u), lambda u: drift(F, G, u)):
         with pytest.raises(ArrayError, match=r"on cuda:0, where the JAX path cannot reach it.*cuda13.*copy"):
             verb(u)
     with pytest.raises(ArrayError, match="pass no out"):
         F(u, out=np.empty_like(u.own))
-    for verb in (F.inverse, ActionSample, lambda u: drift(F, G, u)):
+    for verb in (F.inverse, ActionSample):
         with pytest.raises(ArrayError, match="works on the host"):
             verb(u)
 
@@ -202,6 +202,9 @@ def test_jax_arrays_under_jit_take_the_jax_path() -> None:
     for verb in (F, mismatch(F, G), chunked().unnormalize):
         got = jax.jit(lambda u, verb=verb: verb(u))(jax.numpy.asarray(u))
         np.testing.assert_allclose(np.asarray(got), verb(u), rtol=0, atol=4 * 1.2e-7 * 3)
+    for verb in (F.inverse, lambda u: drift(F, G, u), ActionSample):
+        with pytest.raises(ArrayError, match=r"traced by JAX and has no numbers yet.*outside of jit"):
+            jax.jit(verb)(jax.numpy.asarray(u))
     grad = jax.grad(lambda u: F(u).sum())(jax.numpy.asarray(u))
     np.testing.assert_allclose(np.asarray(grad), np.broadcast_to((HIGH - LOW) / 2, u.shape), rtol=1e-5)
 

@@ -38,7 +38,7 @@ MAY_IMPORT = {
     "unnormalizer": "errors domain arrays ops _core",
     "sample": "errors stats domain arrays ops unnormalizer _core",
     "metric": "errors",
-    "drift": "errors conventions domain ops metric unnormalizer sample _core",
+    "drift": "errors arrays conventions domain ops metric unnormalizer sample _core",
     "l2": "errors unnormalizer sample drift _core",
     "matrix": "errors arrays metric unnormalizer sample drift l2 _core",
     "isa": "_core",
@@ -58,7 +58,7 @@ MAY_IMPORT = {
     "numba.drift": "errors unnormalizer numba.jit numba.doubles numba.column",
     "numba.gate": "errors ops guarding numba.apply numba.jit",
     # the same on a device
-    "jax": "errors jax.maps jax.matrix jax.mismatch jax.precision jax.sample jax.table",
+    "jax": "errors jax.maps jax.matrix jax.mismatch jax.pair jax.precision jax.sample jax.table",
     "jax.precision": "errors ops",
     "jax.doubles": "",
     "jax.table": "errors ops unnormalizer jax.precision",
@@ -67,7 +67,8 @@ MAY_IMPORT = {
     "jax.drift": "jax.doubles jax.maps jax.sample",
     "jax.l2": "jax.doubles jax.maps jax.sample jax.drift",
     "jax.matrix": "errors metric unnormalizer jax.table jax.doubles jax.maps jax.sample jax.drift jax.l2",
-    "jax.mismatch": "unnormalizer jax.maps",
+    "jax.mismatch": "errors unnormalizer jax.maps",
+    "jax.pair": "metric unnormalizer jax.matrix jax.sample",
     # where they meet
     "spec": "errors stats conventions domain arrays ops profile profiles unnormalizer formats.published",
     "registry": "errors profiles spec formats",

@@ -164,8 +164,18 @@ def test_mismatch_is_the_core_s():
             np.testing.assert_allclose(got.inverse().scale, want.inverse().scale, rtol=1e-15)
             np.testing.assert_allclose(got.inverse().offset, want.inverse().offset, rtol=1e-14)
         np.testing.assert_allclose(esj.mismatch(f, g)(jnp.asarray(a)), mismatch(f, g)(a), rtol=1e-13, atol=1e-15)
+        narrow = esj.mismatch(f, g)(jnp.asarray(a, "float32"))
+        assert narrow.dtype == np.float32
+        np.testing.assert_allclose(narrow, mismatch(f, g)(a), rtol=1e-5, atol=1e-6)
         pairs = jax.vmap(esj.mismatch, in_axes=(None, 0))(esj.Maps.of([f])[0], esj.Maps.of([f, g]))
         np.testing.assert_allclose(pairs.scale[1], mismatch(f, g).scale, rtol=1e-15)
+        with pytest.raises(ShapeMismatchError, match="hold 2 keys"):
+            esj.mismatch(esj.Maps.of([f, g]), f)
+        with pytest.raises(ShapeMismatchError, match="3 and 1 channels"):
+            esj.mismatch(f, Unnormalizer.from_bounds([-1.0], [1.0]))
+        for given, transform in ((a[:, :1], esj.mismatch(f, g)), (a, pairs)):
+            with pytest.raises(ShapeMismatchError, match="last axis"):
+                transform(jnp.asarray(given))
 
 
 def test_without_jax_the_error_says_what_to_install():

@@ -129,6 +129,16 @@ def test_the_way_over_jax_gives_back_a_tensor(monkeypatch: pytest.MonkeyPatch) -
         got = verb(u)
         assert (type(got), got.dtype) == (torch.Tensor, torch.float32)
         np.testing.assert_allclose(got.numpy(), verb(u.numpy()), rtol=0, atol=4 * 1.2e-7 * 3)
+    got, want = (drift(F, G, x, limits=(-np.inf, 0.9)) for x in (u, u.numpy()))
+    for name in ("mean_abs", "bias", "rms", "max", "worst_case", "flips", "zeros", "outside", "mean", "mean_l2"):
+        np.testing.assert_allclose(getattr(got, name), getattr(want, name), rtol=1e-5, atol=1e-12, err_msg=name)
+    np.testing.assert_allclose(got.quantile(0.9), want.quantile(0.9), rtol=1e-5)
+    np.testing.assert_allclose(got.quantile_l2(0.9), want.quantile_l2(0.9), rtol=1e-5)
+    assert want.outside.any()
+    assert (got.channels_used, got.sample, got.assumes) == (want.channels_used, want.sample, want.assumes)
+    some, same_ones = (drift(F, G, x, limits=(-np.inf, 0.9), channels=[1, 3]) for x in (u, u.numpy()))
+    np.testing.assert_allclose(some.mean_l2, same_ones.mean_l2, rtol=1e-5)
+    assert np.isnan(drift(F, G, u, limits=(-np.inf, 0.9), channels=[]).mean_l2)
     matrix = drift_matrix([F, G], u)
     assert type(matrix) is torch.Tensor
     np.testing.assert_allclose(matrix.numpy(), drift_matrix([F, G], u.numpy()), rtol=1e-5)

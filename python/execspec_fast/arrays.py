@@ -66,13 +66,27 @@ def host(array: Any, name: str) -> Any:
     _check(array, name)
     if not _is_on_host(array):
         raise ArrayError(
-            f"{name} is on {_device(array)}, and this call works on the host; copy it there first, "
+            f"{_place(array, name)}, and this call works on the host; pass a copy there, outside of jit, "
             "or see execspec_fast.jax"
         )
     try:
         return np.asarray(array) if hasattr(array, "__array__") else np.from_dlpack(array)
     except _UNREADABLE as error:
         raise ArrayError(f"{name}, a {_kind(array)}, cannot be read: {error}") from error
+
+
+def elsewhere(array: Any, name: str) -> tuple[Any, Any] | None:
+    """`execspec_fast.jax` and the array as one of JAX's, where the host cannot read it; None for all else.
+
+    Raises:
+        DTypeError, ArrayError: as `through`; also for an array that JAX traces, which has no numbers to give back.
+    """
+    if not _is_foreign(array) or _is_on_host(array):
+        return None
+    _check(array, name)
+    if _is_traced(array):
+        host(array, name)
+    return _in_jax(array, name)
 
 
 def _is_foreign(array: Any) -> bool:
@@ -110,9 +124,16 @@ def _target(out: Any) -> Any:
 
 
 def _on_device(array: Any, out: Any, on_device: Callable[[Any, Any], Any], name: str) -> Any:
-    place = f"{name} is on {_device(array)}"
     if out is not None:
-        raise ArrayError(f"{place}: such results are new arrays, pass no out")
+        raise ArrayError(f"{_place(array, name)}: such results are new arrays, pass no out")
+    ours, there = _in_jax(array, name)
+    result = on_device(ours, there)
+    return result if there is array else _like(result, array, rounded=True)
+
+
+def _in_jax(array: Any, name: str) -> tuple[Any, Any]:
+    """`execspec_fast.jax`, and the array as one of JAX's, in the same memory."""
+    place = _place(array, name)
     try:  # by name, since it stands above every module that uses this one
         ours = import_module("execspec_fast.jax")
     except MissingDependencyError as error:
@@ -121,7 +142,7 @@ def _on_device(array: Any, out: Any, on_device: Callable[[Any, Any], Any], name:
         ) from error
     jax = sys.modules["jax"]
     if isinstance(array, jax.Array):
-        return on_device(ours, array)
+        return ours, array
     try:
         there = jax.numpy.from_dlpack(array)
     except _UNREADABLE as error:
@@ -131,7 +152,7 @@ def _on_device(array: Any, out: Any, on_device: Callable[[Any, Any], Any], name:
         ) from error
     if _dtype(there) != _dtype(array):
         raise DTypeError(f"{name} is {_dtype(array)} on a device, where JAX has it only with jax_enable_x64")
-    return _like(on_device(ours, there), array, rounded=True)
+    return ours, there
 
 
 def _like(result: Any, array: Any, rounded: bool) -> Any:
@@ -160,8 +181,15 @@ def _kind(array: Any) -> str:
     return f"{type(array).__module__}.{type(array).__qualname__}"
 
 
-def _device(array: Any) -> str:
-    return str(getattr(array, "device", "a device"))
+def _is_traced(array: Any) -> bool:
+    jax = sys.modules.get("jax")
+    return jax is not None and isinstance(array, jax.core.Tracer)
+
+
+def _place(array: Any, name: str) -> str:
+    if _is_traced(array):
+        return f"{name} is traced by JAX and has no numbers yet"
+    return f"{name} is on {getattr(array, 'device', 'a device')}"
 
 
 def _dtype(array: Any) -> str:

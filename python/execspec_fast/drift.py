@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import _core, ops
+from . import _core, arrays, ops
 from .conventions import NOT_MAPS, Conventions, compare
 from .errors import ShapeMismatchError
 from .metric import parse_metric
@@ -58,7 +58,7 @@ class Drift:
     sample: str
     assumes: tuple[str, ...] = ()
     reason: str = ""
-    _measure: _Pair | None = field(default=None, repr=False, compare=False)
+    _measure: Any = field(default=None, repr=False, compare=False)
 
     def quantile(self, p: float) -> FloatArray:
         """`(D,)`: the p-quantile of |delta|, 0 < p <= 1: the least value that a share p does not exceed.
@@ -83,13 +83,13 @@ class Drift:
             ExecSpecError: p outside (0, 1].
         """
         metric = parse_metric(f"p{100 * p}_l2")
-        return self._measure.joint(metric.kind, p, self.channels_used) if self._measure else float("nan")
+        return self._measure.norm(metric.kind, p, self.channels_used) if self._measure else float("nan")
 
     def _separable(self, name: str) -> FloatArray:
         metric = parse_metric(name)
         if self._measure is None:
             return np.full(self.mean_abs.shape, np.nan)
-        return self._measure.separable(metric.kind, metric.parameter)
+        return np.asarray(self._measure.separable(metric.kind, metric.parameter))
 
 
 @dataclass(frozen=True)
@@ -105,9 +105,15 @@ class _Pair:
             out[..., list(self.sample.excluded)] = np.nan
         return np.asarray(out[0, 0])
 
-    def joint(self, kind: str, parameter: float, channels: Sequence[int]) -> float:
+    def norm(self, kind: str, parameter: float, channels: Sequence[int]) -> float:
         cores = (self.intended._core, self.executed._core, self.sample._core)
         return _core.joint_pair(*cores, list(channels), kind, parameter)
+
+    def outside(self, executed: Unnormalizer, low: FloatArray, high: FloatArray) -> FloatArray:
+        """How often an action before its clip lies outside of limits."""
+        found = _core.outside(executed._core, self.sample._core, low.tolist(), high.tolist())
+        found[list(self.sample.excluded)] = np.nan
+        return found
 
 
 def drift(
@@ -120,17 +126,20 @@ def drift(
     """Drift of executing `executed` where `intended` was meant.
 
     Args:
-        sample: normalized actions; an array `(..., D)` is wrapped.
+        sample: normalized actions; an array `(..., D)` is wrapped. Of one on a device all is measured there, in its
+            dtype, and only the figures are fetched.
         limits: `(low, high)`, scalars or `(D,)`: a controller's clip, applied to both actions.
         channels: channels to average over, in place of those that neither spec knows to be a gripper.
 
     Raises:
         ShapeMismatchError: specs or sample of different D.
+        ArrayError: an array that cannot be read where it lies, or that JAX traces.
     """
-    actions = as_sample(sample)
     bounds = None if limits is None else _limits(limits, executed.map.dim)
-    pair = _Pair(_limited(intended.map, bounds), _limited(executed.map, bounds), actions)
-    fi, fj = pair.intended, pair.executed
+    fi, fj = _limited(intended.map, bounds), _limited(executed.map, bounds)
+    there = arrays.elsewhere(sample, "sample")
+    actions: Any = there[0].Pair.of(fi, fj, there[1]) if there else as_sample(sample)
+    pair: Any = actions if there else _Pair(fi, fj, actions)
     mean_abs = pair.separable("mean_abs")  # also checks that the shapes agree
     used, assumes = _channels_used(fi, fj, actions, channels)
     more, conflicts = _compare(intended, executed)
@@ -138,12 +147,9 @@ def drift(
     if conflicts:
         eight = (nothing, nothing, nothing, nothing, nothing, nothing, nothing, nothing)
         return Drift(*eight, used, nan, nan, (nan, nan), actions.description, more, "; ".join(conflicts))
-    outside = nothing
-    if bounds is not None:
-        outside = _core.outside(executed.map._core, actions._core, *(b.tolist() for b in bounds))
-        outside[list(actions.excluded)] = np.nan
+    outside = nothing if bounds is None else pair.outside(executed.map, *bounds)
     rms = pair.separable("rms")
-    joint = pair.joint("mean", 0.0, used)
+    joint = pair.norm("mean", 0.0, used)
     ends = (np.hypot.reduce(mean_abs[list(used)]), np.hypot.reduce(rms[list(used)]))
     return Drift(
         mean_abs=mean_abs,
@@ -166,7 +172,7 @@ def drift(
 
 
 def _channels_used(
-    fi: Unnormalizer, fj: Unnormalizer, sample: ActionSample, channels: Sequence[int] | None
+    fi: Unnormalizer, fj: Unnormalizer, sample: Any, channels: Sequence[int] | None
 ) -> tuple[tuple[int, ...], tuple[str, ...]]:
     if channels is not None:
         wrong = [c for c in channels if c not in range(fi.dim) or not isinstance(c, int | np.integer)]

@@ -20,6 +20,7 @@ from .matrix import drift_block as drift_block
 from .matrix import drift_matrix as drift_matrix
 from .mismatch import Mismatch as Mismatch
 from .mismatch import mismatch as mismatch
+from .pair import Pair as Pair
 from .precision import PrecisionWarning as PrecisionWarning
 from .sample import ActionSample as ActionSample
 from .table import Table as Table

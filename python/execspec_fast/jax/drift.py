@@ -98,8 +98,7 @@ def rms(x: Column, i: Placed, j: Placed, _: Any) -> Array:
 def max_abs(x: Column, i: Placed, j: Placed, _: Any) -> Array:
     """The largest |delta|: an affine piece is largest at one of its ends."""
     delta = difference(i, j)
-    ends = jnp.stack([abs(delta.line(x.at(rank)).rounded()) for rank in (delta.begin, delta.end - 1)])
-    return jnp.where((delta.begin < delta.end)[None], ends, 0).max()
+    return _largest_at_ends(x, delta, delta.begin, delta.end)
 
 
 def exceeds(x: Column, i: Placed, j: Placed, eps: DD) -> Array:
@@ -111,7 +110,8 @@ def quantile(x: Column, i: Placed, j: Placed, rank: Array) -> Array:
     """The `rank`-th smallest |delta|, counted from 1.
 
     Of two lines, the values that close to the root are neighbours, and a bisection finds which. With bends, the least
-    number that enough do not exceed, by bisection over the numbers of the dtype.
+    number that enough do not exceed, by bisection over the numbers of the dtype; then the largest of those values,
+    since a bisection has no gradient.
     """
     delta = _rising(difference(i, j))
     if delta.begin.size == 1:
@@ -120,16 +120,16 @@ def quantile(x: Column, i: Placed, j: Placed, rank: Array) -> Array:
         nearer = lambda k: (line(x.at(k)) + line(x.at(k + rank))).hi >= 0  # noqa: E731
         left = first_where(zero, x.count - rank, nearer, x.count.bit_length())
         return jnp.maximum(abs(line(x.at(left)).rounded()), abs(line(x.at(left + rank - 1)).rounded()))
-    largest = max_abs(x, i, j, None)
-    integer = jnp.int64 if largest.dtype.itemsize == 8 else jnp.int32
-    top = lax.bitcast_convert_type(largest, integer)
+    top = bits_of(max_abs(x, i, j, None)) + 1  # it may have been rounded down
+
+    def bound(bits: Array) -> DD:
+        return DD.exact(lax.bitcast_convert_type(bits, x.x.dtype))
 
     def enough(bits: Array) -> Array:
-        bound = DD.exact(lax.bitcast_convert_type(bits, largest.dtype))
-        return _outside(x, delta, bound) <= x.count - rank
+        return _outside(x, delta, bound(bits)) <= x.count - rank
 
-    bits = first_where(jnp.zeros_like(top), top, enough, 8 * largest.dtype.itemsize - 1)
-    return lax.bitcast_convert_type(bits, largest.dtype)
+    bits = first_where(jnp.zeros_like(top), top, enough, 8 * x.x.dtype.itemsize - 1)
+    return _largest_at_ends(x, delta, *_within(x, delta, bound(bits)))
 
 
 def same_sign_as(product: int, x: Column, i: tuple[Array, ...], j: tuple[Array, ...], _: Any) -> Array:
@@ -174,6 +174,13 @@ def unit(size: Array) -> Array:
     return jnp.where(size > 0, jnp.ldexp(jnp.ones_like(size), jnp.frexp(size)[1] - 1), 1)
 
 
+def bits_of(size: Array) -> Array:
+    """Numbers that are not negative as integers in the same order."""
+    integer = jnp.int64 if size.dtype.itemsize == 8 else jnp.int32
+    bits: Array = lax.bitcast_convert_type(lax.stop_gradient(size), integer)
+    return bits
+
+
 def _ranks(x: Column, holds: Callable[[DD], Array], begin: Array, end: Array) -> Array:
     """The least of each range of ranks whose value a condition holds for."""
     return first_where(begin, end, lambda rank: holds(x.at(rank)), x.count.bit_length())
@@ -194,11 +201,21 @@ def _rising(delta: Placed) -> Placed:
     return Placed(delta.begin, delta.end, turned, delta.local)
 
 
+def _largest_at_ends(x: Column, delta: Placed, begin: Array, end: Array) -> Array:
+    ends = jnp.stack([abs(delta.line(x.at(rank)).rounded()) for rank in (begin, end - 1)])
+    return jnp.where((begin < end)[None], ends, 0).max()
+
+
 def _outside(x: Column, delta: Placed, bound: DD) -> Array:
     """How many values have |delta| above a bound."""
-    enter = _ranks(x, lambda value: ~(delta.line(value) < -bound), delta.begin, delta.end)
-    leave = _ranks(x, lambda value: bound < delta.line(value), enter, delta.end)
+    enter, leave = _within(x, delta, bound)
     return (enter - delta.begin + delta.end - leave).sum(dtype=jnp.int32)
+
+
+def _within(x: Column, delta: Placed, bound: DD) -> tuple[Array, Array]:
+    """The ranks of each piece, begin and end, whose |delta| is not above a bound."""
+    enter = _ranks(x, lambda value: ~(delta.line(value) < -bound), delta.begin, delta.end)
+    return enter, _ranks(x, lambda value: bound < delta.line(value), enter, delta.end)
 
 
 def _value(key: Maps, x: Array) -> DD:

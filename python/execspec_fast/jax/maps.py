@@ -120,6 +120,20 @@ class Maps:
         return taken
 
 
+def one_key(spec: Executable | Maps) -> Maps:
+    """An executable's maps, or those of one key.
+
+    Raises:
+        ShapeMismatchError: the maps of many keys.
+    """
+    maps = spec if isinstance(spec, Maps) else Maps.of([spec])[0]
+    if maps.start.ndim != 2:
+        raise ShapeMismatchError(
+            f"the maps hold {maps.start.shape[0]} keys, and one is wanted; take one, maps[k], or jax.vmap over them"
+        )
+    return maps
+
+
 def _starts(hi: npt.NDArray[Any], lo: npt.NDArray[Any], after: npt.NDArray[Any], dtype: np.dtype[Any]) -> Any:
     exact = np.where((lo > 0) | ((lo == 0) & (after > 0)), np.nextafter(hi, np.inf), hi)
     with np.errstate(over="ignore"):

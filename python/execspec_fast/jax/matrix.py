@@ -18,7 +18,7 @@ from ..unnormalizer import Executable
 from .doubles import DD
 from .drift import SEPARABLE
 from .l2 import JOINT, lines
-from .maps import Maps
+from .maps import Maps, one_key
 from .sample import ActionSample
 from .table import power_of_two
 
@@ -43,14 +43,14 @@ def drift_matrix(specs: Specs, sample: ActionSample | Any, metric: str = "mean_a
         ShapeMismatchError, DTypeError, ExecSpecError (unknown metric)
     """
     actions = _sample(sample)
-    maps = _maps(specs, actions)
-    return _measure(maps, maps, actions, parse_metric(metric), same=True)
+    maps = stacked(specs, actions)
+    return measure(maps, maps, actions, parse_metric(metric), same=True)
 
 
 def drift_block(intended: Specs, executed: Specs, sample: ActionSample | Any, metric: str = "mean_abs") -> Array:
     """A rectangle of `drift_matrix`: entry `[i, j]` is for `executed[j]` where `intended[i]` was meant."""
     actions = _sample(sample)
-    return _measure(_maps(intended, actions), _maps(executed, actions), actions, parse_metric(metric), same=False)
+    return measure(stacked(intended, actions), stacked(executed, actions), actions, parse_metric(metric), same=False)
 
 
 def drift(
@@ -59,21 +59,24 @@ def drift(
     """Of one pair, executables or `maps[k]`: `(D,)`, or a number for a metric over channels."""
     actions = _sample(sample)
     one, other = (
-        jax.tree.map(lambda leaf: leaf[None], x) if isinstance(x, Maps) else _maps([x], actions)
+        stacked(jax.tree.map(lambda leaf: leaf[None], one_key(x)) if isinstance(x, Maps) else [x], actions)
         for x in (intended, executed)
     )
-    return _measure(one, other, actions, parse_metric(metric), same=False)[0, 0]
+    return measure(one, other, actions, parse_metric(metric), same=False)[0, 0]
 
 
 def _sample(sample: Any) -> ActionSample:
     return sample if isinstance(sample, ActionSample) else ActionSample.of(sample)
 
 
-def _maps(specs: Specs, sample: ActionSample) -> Maps:
+def stacked(specs: Specs, sample: ActionSample) -> Maps:
+    """Maps in the precision of a sample."""
     widest = jax.dtypes.canonicalize_dtype(np.float64)
     maps = (
         specs if isinstance(specs, Maps) else Maps.of(specs, None if sample.precision == widest else sample.precision)
     )
+    if maps.start.ndim != 3:
+        raise ShapeMismatchError("the maps are one key's, and a stack is wanted; take maps[k : k + 1], or see drift")
     if maps.dim != sample.dim:
         raise ShapeMismatchError(f"the specs have {maps.dim} channels, the sample {sample.dim}")
     if maps.precision != sample.precision:
@@ -83,9 +86,8 @@ def _maps(specs: Specs, sample: ActionSample) -> Maps:
     return maps
 
 
-def _measure(intended: Maps, executed: Maps, sample: ActionSample, metric: Metric, *, same: bool) -> Array:
-    if intended.dim != executed.dim:
-        raise ShapeMismatchError(f"the specs have {intended.dim} and {executed.dim} channels")
+def measure(intended: Maps, executed: Maps, sample: ActionSample, metric: Metric, *, same: bool) -> Array:
+    """All pairs of two stacks, which may be the `same`: then a symmetric metric costs half."""
     parameter: Any = None
     if metric.kind == "quantile":
         parameter = jnp.int32(max(1, ceil(metric.parameter * sample.count)))

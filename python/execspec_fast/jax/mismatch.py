@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
+from ..errors import ShapeMismatchError
 from ..unnormalizer import Executable
-from .maps import Maps
+from .maps import Maps, one_key
 
 
 @jax.tree_util.register_dataclass
@@ -28,9 +28,15 @@ class Mismatch:
     invertible: Array
 
     def __call__(self, a: Array) -> Array:
-        """Of physical actions `(..., D)` in the dtype of the transform; NaN on channels that have none."""
-        rows = a.reshape(-1, a.shape[-1])
-        return (rows * self.scale[None] + self.offset[None]).reshape(a.shape)
+        """Of physical actions `(..., D)`, in their dtype; NaN on channels that have no transform.
+
+        Raises:
+            ShapeMismatchError: another D, or the transforms of many pairs.
+        """
+        if self.scale.ndim != 1 or a.ndim < 1 or a.shape[-1] != self.scale.shape[0]:
+            raise ShapeMismatchError(f"a has shape {a.shape}, the transform {self.scale.shape}; its last axis is (D,)")
+        rows = a.reshape(-1, a.shape[-1]).astype(self.scale.dtype)
+        return (rows * self.scale[None] + self.offset[None]).astype(a.dtype).reshape(a.shape)
 
     def inverse(self) -> Mismatch:
         """The transform of the exchanged pair."""
@@ -39,13 +45,16 @@ class Mismatch:
 
 
 def mismatch(intended: Executable | Maps, executed: Executable | Maps) -> Mismatch:
-    """Of executing `executed` where `intended` was meant, each an executable or the maps of one key, `maps[k]`."""
-    found: Mismatch = _mismatch(_one(intended), _one(executed))
+    """Of executing `executed` where `intended` was meant, each an executable or the maps of one key, `maps[k]`.
+
+    Raises:
+        ShapeMismatchError: different D, or the maps of many keys.
+    """
+    fi, fj = one_key(intended), one_key(executed)
+    if fi.dim != fj.dim:
+        raise ShapeMismatchError(f"the specs have {fi.dim} and {fj.dim} channels")
+    found: Mismatch = _mismatch(fi, fj)
     return found
-
-
-def _one(spec: Any) -> Maps:
-    return spec if isinstance(spec, Maps) else Maps.of([spec])[0]
 
 
 @jax.jit

@@ -58,7 +58,7 @@ def checked(dtype: Any) -> np.dtype[Any]:
     found: np.dtype[Any] = jnp.dtype(dtype)
     if found.name in ("float32", "float64"):
         return found
-    reason = "integers are counts, not actions"
+    reason = "such numbers are no actions"
     if jnp.issubdtype(found, jnp.floating):
         reason = "stacks cast to float32 before they un-normalize, and no profile says how it would round in between"
     raise DTypeError(f"{found.name}: {reason}; pass float32 or float64, as by u.astype('float32')")

@@ -106,7 +106,8 @@ def unnormalize(spec: Executable | Table, u: Any, dtype: npt.DTypeLike | None = 
 
     Args:
         spec: an executable, or the table of one key.
-        u: normalized actions `(..., D)`, float32 or float64.
+        u: normalized actions `(..., D)`, float32 or float64. Figures of T time steps have T D channels, so that chunks
+            `(..., T, D)` are to be flattened.
         dtype: of the result; None for u's own.
 
     Raises:
@@ -126,7 +127,8 @@ def unnormalize(spec: Executable | Table, u: Any, dtype: npt.DTypeLike | None = 
         raise DTypeError(f"the table is for {table.actions}, the actions are {given}; Table.of(spec, dtype='{given}')")
     if array.ndim < 1 or array.shape[-1] != table.shift.shape[1]:
         raise ShapeMismatchError(
-            f"u has shape {array.shape}, the table {table.shift.shape[1]} channels in its last axis"
+            f"u has shape {array.shape}, the table {table.shift.shape[1]} channels in its last axis, "
+            "time steps included"
         )
     a: Array = _apply(table, jnp.asarray(array), result.name)
     return a

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "errors.hpp"
+#include "execspec/buffer.hpp"
 #include "execspec/guard/image.hpp"
 #include "execspec/guard/ledger.hpp"
 #include "execspec/guard/status.hpp"
@@ -28,7 +29,7 @@ class Bytes {
     py::bytes copy() const { return py::bytes(reinterpret_cast<const char*>(words_.data()), size_); }
 
   private:
-    std::vector<std::uint64_t> words_;
+    execspec::Buffer<std::uint64_t> words_;  // begins at a line of the cache, as its sections do
     std::size_t size_;
 };
 

@@ -163,9 +163,10 @@ inline void exceeds(const Empirical& x, const LinePairs& pairs, double eps, doub
     for (std::size_t k = 0; k < pairs.size; ++k) {
         const double slope = std::abs(pairs.scale[k]);
         const double offset = pairs.scale[k] < 0.0 ? -pairs.offset[k] : pairs.offset[k];
-        root[k] = (-eps - offset) / slope;
-        root[upper + k] = (eps - offset) / slope;
-        margin[k] = 1e-15 * (1.0 + (eps + std::abs(offset)) / slope);
+        const double per_slope = 1.0 / slope;
+        root[k] = (-eps - offset) * per_slope;
+        root[upper + k] = (eps - offset) * per_slope;
+        margin[k] = 1e-15 * (1.0 + (eps + std::abs(offset)) * per_slope);
     }
     look<Tell::nearest>(x, root, 2 * pairs.size, count, nearest);
     const double n = static_cast<double>(x.count());

@@ -25,4 +25,5 @@ PYBIND11_MODULE(_core, m) {
     bind_guard(m);
     // Chosen once: what the step of a gate is compiled for is part of its type.
     (execspec::isa::active() == execspec::Isa::baseline ? bind_gate : bind_gate_avx2)(m);
+    bind_watch(m);
 }

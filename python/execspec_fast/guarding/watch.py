@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from .. import _core
 from ..errors import GuardError, GuardWarning, TargetNotFoundError
@@ -48,10 +48,12 @@ class Watch(_core.Watch):
     A watch belongs to the thread that first steps it. `step(command, dt)` takes the outgoing command, `(D,)` float64 in
     its own space, and the seconds since the one before; it returns the faults as an int, 0 for a clean step. `verdict`
     says what to do: 0 send it, 1 hold, 2 stop. Rates are differences of commands, so say first where the robot stands,
-    `start(position)`, and `executed(command, dt)` where something else ran. Only where `writes` is true, of limits with
-    `stops=True`, there is a command to send in the place of a refused one: `stop(out, dt)` writes the next of a ramp
-    to a stand, until `at_rest`; else there are verdicts only, and the loop stops the robot. A command of another dtype or
-    shape is an error and no step. A copy or a pickle is of its image alone: it starts as a new watch does.
+    `start(position)`, and `executed(command, dt)` where something else ran. A command of another dtype or shape is an
+    error and no step.
+
+    With limits that have `stops=True`, `writes` is true and there is a command to send in the place of a refused one:
+    `stop(out, dt)` writes the next of a ramp to a stand, until `at_rest`. Without, there are verdicts only, and the
+    loop stops the robot. A copy or a pickle is of its image alone: it starts as a new watch does.
 
     Args:
         image: a `Guard` that was given `watch=WatchLimits(...)`, its image, or the file of one.
@@ -73,9 +75,7 @@ class Watch(_core.Watch):
     @cached_property
     def limits(self) -> Watched:
         """What it checks, as plain data."""
-        watch = self.contents.watch
-        assert watch is not None, "C++ opens none without"
-        return watch
+        return cast("Watched", self.contents.watch)  # C++ opens none without
 
     @property
     def verdict(self) -> Verdict:

@@ -86,12 +86,12 @@ class Watch(_core.Watch):
     def counters(self) -> WatchCounters:
         """What was counted so far."""
         plain: dict[str, Any] = super().counters
-        worst = {name: plain[f"worst_{name}"] for name in QUANTITIES}
-        return WatchCounters(
-            *(plain[name] for name in ("steps", "refused", "run")),
-            {Fault(1 << bit): count for bit, count in enumerate(plain["faults"]) if count},
-            **{name: Worst(value, self.limits.channels[d].name) for name, (value, d) in worst.items()},
-        )
+        del plain["overshoots"]  # within a margin, of which a watch has none
+        for name in QUANTITIES:
+            value, d = plain.pop(f"worst_{name}")
+            plain[name] = Worst(value, self.limits.channels[d].name)
+        faults = {Fault(1 << bit): count for bit, count in enumerate(plain.pop("faults")) if count}
+        return WatchCounters(**plain, faults=faults)
 
     def explain(self, mask: int) -> tuple[Explanation, ...]:
         """The latest occurrence of every fault in a mask that a step returned.

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import multiprocessing
 import os
+import re
 import shutil
 import subprocess
 import sysconfig
@@ -48,6 +49,12 @@ def compiled(name: str, source: Path, *flags: str, folder: Path) -> Path:
     return built
 
 
+def instructions(program: Path, image: Path, steps: int) -> int:
+    command = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", str(program), str(image), str(steps)]
+    done = subprocess.run([*command, "untimed"], capture_output=True, text=True, check=True)
+    return int(re.search(r"Collected : (\d+)", done.stderr)[1])
+
+
 @contextmanager
 def load(processes: int):
     """So many processes that do nothing but compute."""
@@ -86,8 +93,14 @@ def test_cpp_step(benchmark, tmp_path, siblings, flag):
     work = f"C++ gate step, {DIM} channels, {siblings} siblings, -O3 {flag or '(x86-64 baseline)'}"
     for name, times in (("idle", idle), ("a busy process per core", loaded)):
         alone = ", ".join(f"{q} {times[q]:,.0f}" for q in ("p50", "p99", "p999", "max"))
-        measured = f"{name}: median of loops over {times['steps']:,} varying steps; each alone, ns: {alone}"
+        steps, clock = times["steps"], times["clock"]
+        measured = (
+            f"{name}: median of loops over {steps:,} varying steps; each alone, ns, {clock:.0f} for the clock: {alone}"
+        )
         row(benchmark, work, measured, times["loop"], TARGETS[siblings, flag] if name == "idle" else reported("ns"))
+    if shutil.which("valgrind"):
+        few, more = (instructions(program, image, steps) for steps in (10_240, 20_480))
+        row(benchmark, work, "callgrind, of a clean step", (more - few) / 10_240, reported("instructions"))
 
 
 @pytest.fixture(scope="module")

@@ -11,4 +11,5 @@ void bind_rotation(pybind11::module_& m);
 void bind_guard(pybind11::module_& m);
 void bind_gate(pybind11::module_& m);
 void bind_gate_avx2(pybind11::module_& m);
+void bind_gate_avx512(pybind11::module_& m);
 void bind_watch(pybind11::module_& m);

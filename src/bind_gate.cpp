@@ -37,6 +37,7 @@ struct Held : Kept {
         const Header& h = gate.image().header();
         u = {"u", h.u_dtype, h.channels};
         a = {"a", h.a_dtype, h.channels};
+        doubles = h.u_dtype == execspec::OpDType::float64 && h.a_dtype == execspec::OpDType::float64;
         steps = h.steps;
         max_age = h.max_age;
         ageless = !is_finite(max_age);
@@ -55,6 +56,7 @@ struct Held : Kept {
     Gate gate;
     Wanted u;
     Wanted a;
+    bool doubles;       // u and a are
     std::size_t steps;  // time steps of the figures
     double max_age;
     bool ageless;
@@ -73,21 +75,33 @@ void expect_single(const Held& g) {
                           "whole chunk, shape (T, D), to accept");
 }
 
-// One place, into which the step is inlined.
-__attribute__((noinline)) PyObject* judge(PyObject* self, Held& g, const void* u, const void* a, Time time) {
-    expect_single(g);
+// One place, into which all of the step is inlined: handed from one function to another, a decision would be put
+// together in memory, and waited for.
+__attribute__((noinline, flatten)) PyObject* judge(PyObject* self, Held& g, const double* u, const double* a,
+                                                   Time time) {
+    return answer(self, g, g.gate.step({u, g.u.channels}, {a, g.a.channels}, time));
+}
+
+__attribute__((noinline)) PyObject* judge_copies(PyObject* self, Held& g, const void* u, const void* a, Time time) {
     double wide_u[max_channels];
     double wide_a[max_channels];
-    const std::size_t n = g.u.channels;
-    const double* from = widened(u, g.u.dtype, n, wide_u);
-    const double* to = widened(a, g.a.dtype, n, wide_a);
-    return answer(self, g, g.gate.step({from, n}, {to, n}, time));
+    const double* from = widened(u, g.u.dtype, g.u.channels, wide_u);
+    const double* to = widened(a, g.a.dtype, g.a.channels, wide_a);
+    return judge(self, g, from, to, time);
+}
+
+// Values of the dtypes of the image.
+PyObject* judge(PyObject* self, Held& g, const void* u, const void* a, Time time) {
+    const bool in_place = g.doubles && is_aligned(u) && is_aligned(a);
+    if (!in_place) return judge_copies(self, g, u, a, time);
+    return judge(self, g, static_cast<const double*>(u), static_cast<const double*>(a), time);
 }
 
 PyObject* step(PyObject* self, PyObject* const* args, Py_ssize_t n) {
     Held& g = of(self);
     g.begin();
     raw::expect("step", n, 2, 4);
+    expect_single(g);
     const Time time = n == 2 && g.ageless ? no_time : time_of(g.max_age, args, n, 2);
     const void* u = seen(args[0], g.u);
     const void* a = seen(args[1], g.a);
@@ -148,16 +162,13 @@ PyObject* tick(PyObject* self) {
     Held& g = of(self);
     g.begin();
     if (!g.bound) throw PythonError("GuardError", "nothing is bound; call bind(u, a) before tick()");
-    const void* u = g.bound->u.data(g.u);
-    const void* a = g.bound->a.data(g.a);
-    const void* clock = &no_time;
-    if (g.bound->clock) clock = g.bound->clock->data(clock_wanted);
-    if (!u || !a || !clock)
+    const Bound& bound = *g.bound;
+    if (!bound.u.unchanged() || !bound.a.unchanged() || (bound.clock && !bound.clock->unchanged()))
         throw PythonError("ShapeMismatchError",
                           "an array was resized, reshaped or cast in place since it was bound; bind again");
-    Time time;
-    std::memcpy(&time, clock, sizeof time);
-    return judge(self, g, u, a, time);
+    Time time = no_time;
+    if (bound.clock) std::memcpy(&time, bound.clock->data(), sizeof time);
+    return judge(self, g, bound.u.data(), bound.a.data(), time);
 }
 
 PyObject* unbind(PyObject* self) {

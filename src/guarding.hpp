@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "errors.hpp"
+#include "execspec/buffer.hpp"
 #include "execspec/guard/image.hpp"
 #include "execspec/guard/ledger.hpp"
 #include "execspec/guard/status.hpp"
@@ -29,7 +30,7 @@ class Bytes {
     py::bytes copy() const { return py::bytes(reinterpret_cast<const char*>(words_.data()), size_); }
 
   private:
-    std::vector<std::uint64_t> words_;
+    execspec::Buffer<std::uint64_t> words_;  // begins at a line of the cache, as its sections do
     std::size_t size_;
 };
 
@@ -79,10 +80,12 @@ PyObject* warn(PyObject* self, PyObject* const* args, Py_ssize_t n);
 
 inline PyObject* none() { return Py_NewRef(Py_None); }
 
+inline PyObject* const clean = PyLong_FromLong(0);
+
 inline PyObject* answer(PyObject* self, Kept& kept, Decision decision) {
     kept.verdict = decision.verdict;
     if (decision.announce) announce(self, decision.faults);
-    return PyLong_FromUnsignedLong(decision.faults);
+    return decision.faults ? PyLong_FromUnsignedLong(decision.faults) : Py_NewRef(clean);
 }
 
 // An index into what there is one of for each fault.
@@ -99,7 +102,7 @@ struct Alike {
         held.owner.check();
         raw::expect("confirm", n, 1, 1);
         const Decision decision = held.guard().confirm(digest_of(args[0]));
-        return decision.faults ? answer(self, held, decision) : PyLong_FromLong(0);
+        return decision.faults ? answer(self, held, decision) : Py_NewRef(clean);
     }
 
     static PyObject* reset(PyObject* self, PyObject* const* args, Py_ssize_t n) {

@@ -70,6 +70,11 @@ Loan::Loan(PyObject* object, const Wanted& wanted) : Loan() {
                                                     " bytes apart; pass numpy.ascontiguousarray(" + name + ")");
     if (wanted.writable && view_.readonly)
         throw PythonError("DTypeError", name + " is read-only, and the result goes there; " + pass);
-    array_ = is_array ? py::detail::array_proxy(object) : nullptr;
+    if (is_array) {
+        array_ = py::detail::array_proxy(object);
+        descr_ = array_->descr;
+        length_ = array_->dimensions[0];
+        flags_ = array_->flags;
+    }
     rows_ = wanted.rows ? static_cast<std::size_t>(view_.shape[0]) : 1;
 }

@@ -55,25 +55,32 @@ class Loan {
     std::size_t rows() const noexcept { return rows_; }
     void* data() const noexcept { return view_.buf; }
 
-    // The values of an action lent for longer than a call; null where it suits no more: told not to count references,
-    // NumPy moves and reshapes an array that is lent out.
-    void* data(const Wanted& wanted) const noexcept {
-        if (!array_) return view_.buf;
-        return suits(array_, wanted) ? array_->data : nullptr;
+    // Whether the values still lie there as they did. Told not to count references, NumPy moves, reshapes and casts an
+    // array that is lent out.
+    bool unchanged() const noexcept {
+        return !array_ || (array_->data == view_.buf && array_->nd == 1 && array_->dimensions[0] == length_ &&
+                           array_->descr == descr_ && array_->flags == flags_);
     }
 
   private:
     Loan() { view_.obj = nullptr; }
 
     Py_buffer view_;
-    const pybind11::detail::PyArray_Proxy* array_ = nullptr;  // of an ndarray or a subclass
+    const pybind11::detail::PyArray_Proxy* array_ = nullptr;  // of an ndarray or a subclass, and what it said of itself
+    PyObject* descr_ = nullptr;
+    Py_ssize_t length_ = 0;
+    int flags_ = 0;
     std::size_t rows_ = 0;
 };
+
+inline bool is_aligned(const void* values) noexcept {
+    return reinterpret_cast<std::uintptr_t>(values) % alignof(double) == 0;
+}
 
 // n values of either dtype as doubles: where they lie, or in `out`, also if they lie where no double may.
 inline const double* widened(const void* values, execspec::OpDType dtype, std::size_t n, double* out) noexcept {
     if (dtype == execspec::OpDType::float64) {
-        if (reinterpret_cast<std::uintptr_t>(values) % alignof(double) == 0) return static_cast<const double*>(values);
+        if (is_aligned(values)) return static_cast<const double*>(values);
         std::memcpy(out, values, n * sizeof(double));
         return out;
     }

@@ -23,7 +23,14 @@ PYBIND11_MODULE(_core, m) {
     bind_rotation(m);
     bind_isa(m);
     bind_guard(m);
-    // Chosen once: what the step of a gate is compiled for is part of its type.
-    (execspec::isa::active() == execspec::Isa::baseline ? bind_gate : bind_gate_avx2)(m);
     bind_watch(m);
+    // Chosen once: what the step of a gate is compiled for is part of its type.
+    switch (execspec::isa::active()) {
+        case execspec::Isa::avx512:
+            return bind_gate_avx512(m);
+        case execspec::Isa::avx2:
+            return bind_gate_avx2(m);
+        case execspec::Isa::baseline:
+            return bind_gate(m);
+    }
 }

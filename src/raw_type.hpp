@@ -3,6 +3,7 @@
 
 #include <pybind11/pybind11.h>
 
+#include <cstdint>
 #include <memory>
 #include <new>
 #include <string>
@@ -70,29 +71,40 @@ inline void expect(const char* name, Py_ssize_t given, Py_ssize_t least, Py_ssiz
                                std::to_string(given) + " given");
 }
 
+// What no other thread that runs at the same time has.
+inline std::uintptr_t this_thread() noexcept {
+#if defined(__x86_64__) || defined(__aarch64__)
+    return reinterpret_cast<std::uintptr_t>(__builtin_thread_pointer());
+#else
+    return PyThread_get_thread_ident();
+#endif
+}
+
 // The one thread that may change an object: the first that steps it, until it is handed over.
 class Owner {
   public:
     void claim() {
-        const unsigned long thread = PyThread_get_thread_ident();
+        const std::uintptr_t thread = this_thread();
         if (thread == thread_) return;
         check();
         thread_ = thread;
+        named_ = PyThread_get_thread_ident();
     }
     void check() const {
-        if (thread_ != PYTHREAD_INVALID_THREAD_ID && thread_ != PyThread_get_thread_ident()) refuse();
+        if (thread_ != 0 && thread_ != this_thread()) refuse();
     }
-    void hand_over() noexcept { thread_ = PYTHREAD_INVALID_THREAD_ID; }
+    void hand_over() noexcept { thread_ = 0; }
 
   private:
     [[noreturn]] void refuse() const {
         throw PythonError("ThreadError",
                           "thread " + std::to_string(PyThread_get_thread_ident()) + " called what belongs to thread " +
-                              std::to_string(thread_) +
+                              std::to_string(named_) +
                               ", the first to step it; make one per thread, or call hand_over() between the two");
     }
 
-    unsigned long thread_ = PYTHREAD_INVALID_THREAD_ID;
+    std::uintptr_t thread_ = 0;
+    unsigned long named_ = 0;  // as Python calls it
 };
 
 // The type's slots. T is made of the one argument, and has `visit(visitproc, void*)` and `forget()` for the objects it

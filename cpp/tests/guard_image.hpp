@@ -204,7 +204,9 @@ inline Bytes Parts::build() const {
     std::vector<WatchChannel> watches(watch.size());
 
     const auto number = [&](Column which, std::size_t d) -> double& {
-        return column[static_cast<std::size_t>(which) * header.columns + d / channels * width + d % channels];
+        const std::size_t c = d / channels * width + d % channels;
+        return column[(c / lane * static_cast<std::size_t>(Column::count) + static_cast<std::size_t>(which)) * lane +
+                      c % lane];
     };
     const auto write_line = [&](std::size_t k, const std::vector<Axis>& of) {
         for (std::size_t d = 0; d < columns; ++d) {
@@ -215,8 +217,10 @@ inline Bytes Parts::build() const {
             for (std::size_t n = 0; n < static_cast<std::size_t>(Line::count); ++n) row[n * header.lanes] = numbers[n];
         }
     };
-    for (const Column limit : {Column::jump, Column::walk})  // the padding passes zeros
-        std::fill_n(column.begin() + static_cast<std::ptrdiff_t>(limit) * header.columns, header.columns, infinity);
+    for (std::size_t k = 0; k < column.size(); ++k) {  // the padding passes zeros
+        const auto which = static_cast<Column>(k / lane % static_cast<std::size_t>(Column::count));
+        if (which == Column::jump || which == Column::walk) column[k] = infinity;
+    }
     for (std::size_t d = 0; d < columns; ++d) {
         const Axis& axis = axes[d];
         for (std::size_t k = 0; k < stages; ++k) ops[k * columns + d] = axis.ops[k];

@@ -65,7 +65,7 @@ void the_tolerance_is_kept() {
         parts.axes[0].high = 1;
         parts.latch_faults = 1000;
         Opened own{parts};
-        const double tolerance = own.gate.image().column(Column::tolerance)[0];
+        const double tolerance = own.gate.image().number(Column::tolerance, 0, 0);
         for (const double u : {-1.0, -0.3, 0.0, 0.7, 1.0})
             for (const double side : {-1.0, 1.0}) {
                 const double a = own.command({u})[0];

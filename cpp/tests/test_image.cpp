@@ -84,7 +84,7 @@ void a_whole_image_is_read() {
         CHECK(image.load(bytes.data(), bytes.size()) == LoadStatus::ok);
         CHECK(!std::strcmp(image.text(image.header().spec), "checkpoint:key"));
         CHECK(!std::strcmp(image.text(image.channel(1).name), "y"));
-        CHECK(image.column(Column::high)[1] == 0.75);
+        CHECK(image.number(Column::high, 0, 1) == 0.75);
         CHECK(image.header().candidates == parts.siblings.size() + 1);
         CHECK(image.watch_channel(0).jerk == 1000);
     }

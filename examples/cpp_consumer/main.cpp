@@ -122,7 +122,7 @@ class Follower {
         for (std::size_t w = 0; w < image_.header().watch_channels; ++w) {
             const std::size_t d = std::min<std::size_t>(w, image_.channels() - 1);
             const double share =
-                (action[d] - image_.column(guard::Column::middle)[d]) * image_.column(guard::Column::inverse)[d];
+                (action[d] - image_.number(guard::Column::middle, 0, d)) * image_.number(guard::Column::inverse, 0, d);
             double target = middle(w) + 0.25 * reach(w) * share;
             for (std::size_t k = 0; k < 3; ++k) target = stages_[3 * w + k] += (target - stages_[3 * w + k]) * dt / 0.3;
             command[w] = target;

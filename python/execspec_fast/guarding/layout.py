@@ -116,7 +116,7 @@ def write(image: GuardImage) -> bytes:
     parts = {
         "ops": np.ascontiguousarray(image.ops).tobytes(),
         "channel": _rows(CHANNEL, (_channel_row(channel, texts) for channel in image.channels)),
-        "column": columns.astype("<f8").tobytes(),
+        "column": columns.reshape(len(COLUMNS), -1, LANE).swapaxes(0, 1).astype("<f8").tobytes(),
         "line": lines.astype("<f8").tobytes(),
         "candidate": _rows(CANDIDATE, ((texts(c.name), list(bytes.fromhex(c.digest))) for c in image.candidates)),
         "watch_channel": _rows(WATCH_CHANNEL, (_watch_row(channel, texts) for channel in watch.channels)),
@@ -200,7 +200,8 @@ def _contents(data: bytes, header: np.void) -> GuardImage:
     ops = section("ops", OP, stages, steps * dim)
     if not np.isin(ops["kind"], list(OpKind)).all() or not np.isin(ops["dtype"], list(OpDType)).all():
         raise ValueError("an op of no known kind")
-    numbers = section("column", "<f8", len(COLUMNS), steps, _padded(dim))[:, :, :dim]
+    by_lane = section("column", "<f8", columns // LANE, len(COLUMNS), LANE)
+    numbers = by_lane.swapaxes(0, 1).reshape(len(COLUMNS), steps, -1)[:, :, :dim]
     lines = section("line", "<f8", steps * dim, len(LINES), lanes)[:, :, :candidates]
     watched = tuple(
         WatchedChannel(

@@ -32,7 +32,7 @@ inline double unnormalized(const Image& image, std::size_t step, std::size_t d, 
 // Near the threshold of a step, where a last bit decides, either side of it agrees.
 inline bool agrees(const Image& image, std::size_t step, std::size_t d, double u, double a) noexcept {
     const Header& h = image.header();
-    const double tolerance = image.column(Column::tolerance)[step * image.width() + d];
+    const double tolerance = image.number(Column::tolerance, step, d);
     const double allowed = tolerance * action_scale(u);
     const auto close = [&](double value) { return std::fabs(a - detail::rounded(value, h.a_dtype)) <= allowed; };
     const Op* ops = image.ops(step, d);

@@ -38,7 +38,8 @@ class Attribution {
 
     // One action of finite numbers and the u it was made of. Candidates that do not explain the segment any more are
     // looked at by turns, eight a step, as long as others do; their worst residual is the worst of those looks.
-    void see(const Image& image, std::size_t step, const double* u, const double* a) noexcept {
+    __attribute__((noinline)) void see(const Image& image, std::size_t step, const double* u,
+                                       const double* a) noexcept {
         const Seen seen(image, step, u, a);
         const std::size_t lanes = image.header().lanes;
         turn_ = turn_ + lane < lanes ? turn_ + lane : 0;

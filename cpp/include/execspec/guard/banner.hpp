@@ -147,9 +147,9 @@ inline std::size_t banner(const Image& image, char* out, std::size_t room) noexc
         const Channel& c = image.channel(d);
         const char* unit = image.text(c.unit);
         const auto number = [&](Column k, bool lowest) {
-            double found = image.column(k)[d];
+            double found = image.number(k, 0, d);
             for (std::size_t t = 1; t < h.steps; ++t) {
-                const double x = image.column(k)[t * image.width() + d];
+                const double x = image.number(k, t, d);
                 if (lowest ? x < found : x > found) found = x;
             }
             return found;

@@ -34,8 +34,7 @@ class Gate {
         for (std::size_t d = 0; d < h.channels; ++d) {
             relative_[d] = image_.channel(d).relative ? 1.0 : 0.0;
             bool line = image_.channel(d).values == 0;
-            for (std::size_t t = 0; t < h.steps; ++t)
-                line = line && image_.column(Column::near)[t * image_.width() + d] >= 0.0;
+            for (std::size_t t = 0; t < h.steps; ++t) line = line && image_.number(Column::near, t, d) >= 0.0;
             if (!line) literal_[literals_++] = d;
         }
         return status;
@@ -52,7 +51,7 @@ class Gate {
         std::uint32_t faults = untimely(time);
         if (!faults && pass(row, track_, true)) {
             see(row);
-            return settle(0);
+            return latch_.at_rest() ? Decision{} : settle(0);
         }
         Track after = track_;
         faults |= examine(row, after, 0, true);
@@ -146,11 +145,11 @@ class Gate {
     }
     Worst worst_jump() const noexcept {
         return largest(image_.channels(),
-                       [this](std::size_t d) { return worst_.jump[d] / image_.column(Column::jump)[d]; });
+                       [this](std::size_t d) { return worst_.jump[d] / image_.number(Column::jump, 0, d); });
     }
     Worst worst_walk() const noexcept {
         return largest(image_.channels(),
-                       [this](std::size_t d) { return worst_.walk[d] / image_.column(Column::walk)[d]; });
+                       [this](std::size_t d) { return worst_.walk[d] / image_.number(Column::walk, 0, d); });
     }
 
   private:
@@ -158,17 +157,25 @@ class Gate {
 
     // Whether a row is beyond doubt, channels without a line included. It is then part of the track.
     bool pass(const Row& row, Track& track, bool runs) noexcept {
-        if (!beyond_doubt(image_, relative_, track, row)) return false;
+        return with_channels(image_.channels(), [&](auto channels) {
+            if (!beyond_doubt(image_, relative_, track, row, channels) || !literally(row)) return false;
+            follow(image_, relative_, row, channels, runs, track, worst_);
+            return true;
+        });
+    }
+
+    // Whether channels without a line are what their ops make of u.
+    bool literally(const Row& row) const noexcept {
         for (std::size_t i = 0; i < literals_; ++i) {
             const std::size_t d = literal_[i];
             if (!agrees(image_, row.step, d, row.u[d], row.a[d]) || !known_command(d, row.step, row.a[d])) return false;
         }
-        follow(image_, relative_, row, runs, track, worst_);
         return true;
     }
 
     // The same, channel by channel, with the faults and their records; overshoots within the margin are counted.
-    std::uint32_t examine(const Row& row, Track& track, std::size_t index, bool runs) noexcept {
+    __attribute__((noinline, cold)) std::uint32_t examine(const Row& row, Track& track, std::size_t index,
+                                                          bool runs) noexcept {
         std::uint32_t faults = 0;
         const auto fault = [&](Fault code, std::size_t d, double value, double limit) {
             ledger_.note(code, index, d, value, limit);
@@ -179,7 +186,7 @@ class Gate {
                 if (!is_finite(value)) fault(Fault::not_finite, d, value, 0.0);
         if (faults) return faults;
         for (std::size_t d = 0; d < image_.channels(); ++d) {
-            const auto number = [&](Column k) { return image_.column(k)[row.step * image_.width() + d]; };
+            const auto number = [&](Column k) { return image_.number(k, row.step, d); };
             const double u = row.u[d];
             const double a = row.a[d];
             if (!agrees(image_, row.step, d, u, a)) fault(Fault::mismatch, d, a, unnormalized(image_, row.step, d, u));
@@ -210,7 +217,7 @@ class Gate {
     // A gripper whose commands are known gives one of them.
     bool known_command(std::size_t d, std::size_t step, double a) const noexcept {
         const Channel& channel = image_.channel(d);
-        const double tolerance = image_.column(Column::tolerance)[step * image_.width() + d];
+        const double tolerance = image_.number(Column::tolerance, step, d);
         bool known = channel.values == 0;
         for (std::size_t k = 0; k < channel.values; ++k) known = known || std::fabs(a - channel.value[k]) <= tolerance;
         return known;
@@ -231,7 +238,7 @@ class Gate {
         return Fault::stale;
     }
 
-    std::uint32_t wrong_length(std::size_t size) noexcept {
+    __attribute__((noinline, cold)) std::uint32_t wrong_length(std::size_t size) noexcept {
         ledger_.note(Fault::length, 0, 0, static_cast<double>(size), static_cast<double>(image_.channels()));
         return Fault::length;
     }
@@ -240,8 +247,9 @@ class Gate {
         if (image_.header().candidates > 1) attribution_.see(image_, row.step, row.u, row.a);
     }
 
-    // Inline, so that no decision is put together in memory on the path of a clean step.
-    __attribute__((always_inline)) Decision settle(std::uint32_t faults) noexcept {
+    // Apart from the path of a clean step after clean ones, where a decision put together in memory would be waited
+    // for.
+    __attribute__((noinline)) Decision settle(std::uint32_t faults) noexcept {
         const Decision decision = latch_.decide(faults);
         ledger_.count(decision);
         if (!decision.passes())  // a hold runs in its place

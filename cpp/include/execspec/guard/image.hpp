@@ -85,8 +85,14 @@ class Image {
     std::size_t op_stride() const noexcept { return channels() * header_.steps; }
 
     const Channel& channel(std::size_t d) const noexcept { return at<Channel>(header_.channel)[d]; }
-    const double* column(Column number) const noexcept {
-        return at<double>(header_.column) + static_cast<std::size_t>(number) * header_.columns;
+    // The numbers of a column, each `lane` behind the one before; those of its neighbours up to the next multiple of
+    // `lane` follow each.
+    const double* column(std::size_t step, std::size_t d) const noexcept {
+        const std::size_t c = step * width() + d;
+        return at<double>(header_.column) + c / lane * (lane * static_cast<std::size_t>(Column::count)) + c % lane;
+    }
+    double number(Column k, std::size_t step, std::size_t d) const noexcept {
+        return column(step, d)[static_cast<std::size_t>(k) * lane];
     }
     const double* line(std::size_t step, std::size_t d, Line number) const noexcept {
         const std::size_t row = (step * channels() + d) * static_cast<std::size_t>(Line::count);
@@ -162,7 +168,7 @@ class Image {
                 if (is_nan(p) || (op.kind != OpKind::clip && !is_finite(p))) return false;
         }
         for (std::size_t c = 0; c < header_.columns; ++c) {
-            const auto number = [&](Column k) { return column(k)[c]; };
+            const auto number = [&](Column k) { return this->number(k, c / width(), c % width()); };
             const bool holds = is_finite(number(Column::scale)) && is_finite(number(Column::offset)) &&
                                range(number(Column::floor), number(Column::ceiling)) &&
                                is_finite(number(Column::near)) && amount(number(Column::tolerance)) &&

@@ -19,7 +19,7 @@ class Latch {
     }
 
     // Where faults do not bind (`observe`, `warn`) nothing latches; the bit tells the step at which it would have.
-    __attribute__((always_inline)) Decision decide(std::uint32_t faults) noexcept {
+    Decision decide(std::uint32_t faults) noexcept {
         if (level_ > 0) --level_;
         if (faults & ~hard_faults) level_ += weight_;
         if ((faults & hard_faults) || level_ > brim_) {
@@ -33,6 +33,9 @@ class Latch {
         if (mode_ != Mode::enforce) return {faults, Verdict::pass, mode_ == Mode::warn && news};
         return {faults, latched_ ? Verdict::stop : faults ? Verdict::hold : Verdict::pass, false};
     }
+
+    // Whether a clean step changes nothing, and passes.
+    bool at_rest() const noexcept { return level_ == 0 && before_ == 0 && !latched_; }
 
     bool latched() const noexcept { return latched_; }
     Mode mode() const noexcept { return mode_; }

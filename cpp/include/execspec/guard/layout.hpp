@@ -47,7 +47,8 @@ struct Channel {
 static_assert(sizeof(Channel) == 80, "part of the image");
 
 // Numbers per column; a column is a channel of a time step, `step * width + channel`, where width is `channels` padded
-// to lanes. Columns of the padding let 0 pass: an envelope and limits without end, scale and offset 0.
+// to lanes. A lane of columns lies together, number after number. Columns of the padding let 0 pass: an envelope and
+// limits without end, scale and offset 0.
 enum class Column : std::uint32_t {
     scale,      // the spec as a clamped line min(max(scale u + offset, floor), ceiling), correctly rounded
     offset,     //
@@ -125,7 +126,7 @@ struct Header {
     Text watch_source;            // of the two above
     std::uint64_t ops;            // sections, in bytes from the start: Op[stages][channels * steps]
     std::uint64_t channel;        // Channel[channels]
-    std::uint64_t column;         // double[Column::count][columns]
+    std::uint64_t column;         // double[columns / lane][Column::count][lane]
     std::uint64_t line;           // double[channels * steps][Line::count][lanes]
     std::uint64_t candidate;      // Candidate[candidates]
     std::uint64_t watch_channel;  // WatchChannel[watch_channels]

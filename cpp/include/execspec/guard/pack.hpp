@@ -6,11 +6,27 @@
 #include <cstdint>
 #include <cstring>
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+// Doubles in a pack. A file that is compiled for a machine by a pragma says it itself, since macros do not follow
+// pragmas everywhere.
+#if !defined(EXECSPEC_PACK_SIZE)
+#if defined(__AVX512F__)
+#define EXECSPEC_PACK_SIZE 8
+#elif defined(__AVX__)
+#define EXECSPEC_PACK_SIZE 4
+#else
+#define EXECSPEC_PACK_SIZE 2
+#endif
+#endif
+
 // Part of the name of all that is compiled from packs, so that parts of a program built for different machines do not
 // get each other's.
-#if defined(__AVX512F__)
+#if EXECSPEC_PACK_SIZE == 8
 #define EXECSPEC_PACKS packs_of_8
-#elif defined(__AVX__)
+#elif EXECSPEC_PACK_SIZE == 4
 #define EXECSPEC_PACKS packs_of_4
 #else
 #define EXECSPEC_PACKS packs_of_2
@@ -19,13 +35,7 @@
 namespace execspec::guard {
 inline namespace EXECSPEC_PACKS {
 
-#if defined(__AVX512F__)
-constexpr std::size_t pack_size = 8;
-#elif defined(__AVX__)
-constexpr std::size_t pack_size = 4;
-#else
-constexpr std::size_t pack_size = 2;
-#endif
+constexpr std::size_t pack_size = EXECSPEC_PACK_SIZE;
 
 typedef double Pack __attribute__((vector_size(pack_size * sizeof(double))));
 typedef std::uint64_t Word __attribute__((vector_size(pack_size * sizeof(double))));
@@ -37,13 +47,17 @@ inline Pack load(const double* from) noexcept {
     return pack;
 }
 
-// The first n of them, then zeros.
+// The first n of them, then zeros. Nothing beyond is read.
 inline Pack load(const double* from, std::size_t n) noexcept {
     if (n >= pack_size) return load(from);
+#if EXECSPEC_PACK_SIZE == 8
+    return _mm512_maskz_loadu_pd(static_cast<__mmask8>((1u << n) - 1), from);
+#else
     Pack pack{};
     for (std::size_t k = 0; k + 1 < pack_size; ++k)
         if (k < n) pack[k] = from[k];
     return pack;
+#endif
 }
 
 inline void store(double* to, Pack pack) noexcept { std::memcpy(to, &pack, sizeof pack); }

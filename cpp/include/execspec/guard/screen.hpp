@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include "execspec/guard/agreement.hpp"
 #include "execspec/guard/image.hpp"
@@ -42,52 +43,65 @@ struct Row {
     std::size_t step;
 };
 
-// The numbers of one time step, pack by pack.
-class Columns {
+// The numbers of a pack of columns.
+class Numbers {
   public:
-    Columns(const Image& image, std::size_t step) noexcept
-        : first_(image.column(Column::scale) + step * image.width()), stride_(image.header().columns) {}
+    Numbers(const Image& image, std::size_t step, std::size_t d) noexcept : first_(image.column(step, d)) {}
 
-    Pack operator()(Column number, std::size_t d) const noexcept {
-        return load(first_ + static_cast<std::size_t>(number) * stride_ + d);
-    }
+    Pack operator[](Column k) const noexcept { return load(first_ + static_cast<std::size_t>(k) * lane); }
 
   private:
     const double* first_;
-    std::size_t stride_;
 };
+
+// Calls f with a number of channels, as a constant where it is that of most arms, so that loops over packs unroll.
+template <class F>
+__attribute__((always_inline)) inline bool with_channels(std::size_t channels, F&& f) noexcept {
+    switch (channels) {
+        case 6:
+            return f(std::integral_constant<std::size_t, 6>());
+        case 7:
+            return f(std::integral_constant<std::size_t, 7>());
+        case 8:
+            return f(std::integral_constant<std::size_t, 8>());
+        case 14:
+            return f(std::integral_constant<std::size_t, 14>());
+    }
+    return f(channels);
+}
 
 // Finite, as close to the spec's line as rounding leaves an action that is right, and within every limit without any
 // margin. Channels without a line are still to be compared with the ops. `relative`: 1 for a delta, 0 for an absolute
 // action.
-inline bool beyond_doubt(const Image& image, const PerChannel& relative, const Track& track, const Row& row) noexcept {
+__attribute__((always_inline)) inline bool beyond_doubt(const Image& image, const PerChannel& relative,
+                                                        const Track& track, const Row& row,
+                                                        std::size_t channels) noexcept {
     if (!track.moved) return false;
-    const Columns column(image, row.step);
-    const std::size_t channels = image.channels();
     Mask doubts{};  // in top bits
     for (std::size_t d = 0; d < channels; d += pack_size) {
+        const Numbers number(image, row.step, d);
         const Pack u = load(row.u + d, channels - d);
         const Pack a = load(row.a + d, channels - d);
         doubts |= beyond(u, all_of(largest_scale)) | beyond(a, all_of(largest_finite));
-        const Pack line = column(Column::scale, d) * u + column(Column::offset, d);
-        const Pack value = smaller(larger(line, column(Column::floor, d)), column(Column::ceiling, d));
-        const Pack near = column(Column::near, d);
+        const Pack line = number[Column::scale] * u + number[Column::offset];
+        const Pack value = smaller(larger(line, number[Column::floor]), number[Column::ceiling]);
+        const Pack near = number[Column::near];
         doubts |= beyond(value - a, larger(near, near * magnitude(u))) & ~bits_of(near);
-        doubts |= bits_of(a - column(Column::low, d)) | bits_of(column(Column::high, d) - a);
-        doubts |= beyond(a - track.last.pack(d), column(Column::jump, d));
-        doubts |= beyond(track.walk.pack(d) + relative.pack(d) * a, column(Column::walk, d));
+        doubts |= bits_of(a - number[Column::low]) | bits_of(number[Column::high] - a);
+        doubts |= beyond(a - track.last.pack(d), number[Column::jump]);
+        doubts |= beyond(track.walk.pack(d) + relative.pack(d) * a, number[Column::walk]);
     }
     return !any_top_bit(doubts);
 }
 
 // An action beyond doubt becomes the last one. `runs`: it is one of those that will be executed.
-inline void follow(const Image& image, const PerChannel& relative, const Row& row, bool runs, Track& track,
-                   Extremes& extremes) noexcept {
-    const Columns column(image, row.step);
-    const std::size_t channels = image.channels();
+__attribute__((always_inline)) inline void follow(const Image& image, const PerChannel& relative, const Row& row,
+                                                  std::size_t channels, bool runs, Track& track,
+                                                  Extremes& extremes) noexcept {
     for (std::size_t d = 0; d < channels; d += pack_size) {
+        const Numbers number(image, row.step, d);
         const Pack a = load(row.a + d, channels - d);
-        const Pack envelope = magnitude(a - column(Column::middle, d)) * column(Column::inverse, d);
+        const Pack envelope = magnitude(a - number[Column::middle]) * number[Column::inverse];
         const Pack jump = magnitude(a - track.last.pack(d));
         const Pack walk = track.walk.pack(d) + relative.pack(d) * a;
         extremes.envelope.put(d, larger(envelope, extremes.envelope.pack(d)));

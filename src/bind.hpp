@@ -12,3 +12,4 @@ void bind_guard(pybind11::module_& m);
 void bind_gate(pybind11::module_& m);
 void bind_gate_avx2(pybind11::module_& m);
 void bind_gate_avx512(pybind11::module_& m);
+void bind_watch(pybind11::module_& m);

@@ -31,9 +31,9 @@ struct Bound {
     std::optional<Loan> clock;  // stamp and now
 };
 
-struct Held {
-    explicit Held(PyObject* bytes) : image(bytes) {
-        expect_loaded(gate.open(image.data(), image.size()));
+struct Held : Kept {
+    explicit Held(PyObject* bytes) : Kept(bytes) {
+        open(gate);
         const Header& h = gate.image().header();
         u = {"u", h.u_dtype, h.channels};
         a = {"a", h.a_dtype, h.channels};
@@ -41,16 +41,9 @@ struct Held {
         steps = h.steps;
         max_age = h.max_age;
         ageless = !is_finite(max_age);
-        unjudged = h.mode == static_cast<std::uint32_t>(Mode::enforce) ? Verdict::hold : Verdict::pass;
-        verdict = unjudged;
     }
 
-    // At the start of a call that judges: what it refuses to judge is not found fit to run.
-    void begin() {
-        owner.claim();
-        verdict = unjudged;
-    }
-
+    Gate& guard() noexcept { return gate; }
     int visit(visitproc visit, void* arg) const noexcept {
         if (!bound) return 0;
         Py_VISIT(bound->u.owner());
@@ -60,11 +53,7 @@ struct Held {
     }
     void forget() noexcept { const std::unique_ptr<Bound> released = std::move(bound); }
 
-    Bytes image;
     Gate gate;
-    raw::Owner owner;
-    Verdict verdict;   // of the last call that judged
-    Verdict unjudged;  // before a first one
     Wanted u;
     Wanted a;
     bool doubles;       // u and a are
@@ -76,17 +65,8 @@ struct Held {
     std::vector<double> wide_a;
 };
 
+using Both = Alike<Held>;
 Held& of(PyObject* self) { return raw::of<Held>(self); }
-
-PyObject* none() { return Py_NewRef(Py_None); }
-
-PyObject* const clean = PyLong_FromLong(0);
-
-PyObject* answer(PyObject* self, Held& g, Decision decision) {
-    g.verdict = decision.verdict;
-    if (decision.announce) announce(self, decision.faults);
-    return decision.faults ? PyLong_FromUnsignedLong(decision.faults) : Py_NewRef(clean);
-}
 
 void expect_single(const Held& g) {
     if (g.steps > 1)
@@ -241,42 +221,6 @@ PyObject* executed(PyObject* self, PyObject* const* args, Py_ssize_t n) {
     return none();
 }
 
-PyObject* confirm(PyObject* self, PyObject* const* args, Py_ssize_t n) {
-    Held& g = of(self);
-    g.owner.check();
-    raw::expect("confirm", n, 1, 1);
-    return answer(self, g, g.gate.confirm(digest_of(args[0])));
-}
-
-PyObject* reset(PyObject* self, PyObject* const* args, Py_ssize_t n) {
-    Held& g = of(self);
-    g.owner.check();
-    raw::expect("reset", n, 1, 1);
-    if (!g.gate.reset(digest_of(args[0])))
-        throw PythonError("GuardError", "digest " + py::str(args[0]).cast<std::string>() +
-                                            " is not the one this guard was built for; name that, and why it latched");
-    g.verdict = g.unjudged;
-    return none();
-}
-
-PyObject* hand_over(PyObject* self) {
-    of(self).owner.hand_over();
-    return none();
-}
-
-PyObject* record(PyObject* self, PyObject* const* args, Py_ssize_t n) {
-    raw::expect("record", n, 1, 1);
-    const Py_ssize_t bit = PyNumber_AsSsize_t(args[0], nullptr);
-    if (bit == -1 && PyErr_Occurred()) throw py::error_already_set();
-    if (bit < 0 || static_cast<std::size_t>(bit) >= fault_codes)
-        throw py::index_error("bit " + std::to_string(bit) + " of " + std::to_string(fault_codes) + " faults");
-    return told(of(self).gate.record(static_cast<std::size_t>(bit))).release().ptr();
-}
-
-py::object verdict(PyObject* self) { return py::int_(static_cast<int>(of(self).verdict)); }
-py::object latched(PyObject* self) { return py::bool_(of(self).gate.latched()); }
-py::object image(PyObject* self) { return of(self).image.copy(); }
-
 py::object counters(PyObject* self) {
     const Gate& gate = of(self).gate;
     py::dict all = told(gate.counters());
@@ -321,17 +265,19 @@ PyMethodDef methods[] = {
     raw::fast_method<executed>("executed",
                                "executed($self, a, /)\n--\n\n"
                                "Say which action ran, (D,), where it is neither the one accepted nor the hold."),
-    raw::fast_method<confirm>("confirm",
-                              "confirm($self, digest, /)\n--\n\n"
-                              "Compare a peer's digest, 32 bytes or hexadecimal. Returns the faults; a wrong one "
-                              "latches."),
-    raw::fast_method<reset>("reset",
-                            "reset($self, digest, /)\n--\n\n"
-                            "Clear the latch, the last action, the walk and the evidence. Needs the spec's digest."),
-    raw::plain_method<hand_over>("hand_over", "hand_over($self, /)\n--\n\nLet the next thread that steps it own it."),
-    raw::fast_method<record>("record",
-                             "record($self, bit, /)\n--\n\n"
-                             "(step, row, channel, value, limit) of the latest fault of that bit, or None."),
+    raw::fast_method<Both::confirm>("confirm",
+                                    "confirm($self, digest, /)\n--\n\n"
+                                    "Compare a peer's digest, 32 bytes or hexadecimal. Returns the faults; a wrong one "
+                                    "latches."),
+    raw::fast_method<Both::reset>(
+        "reset",
+        "reset($self, digest, /)\n--\n\n"
+        "Clear the latch, the last action, the walk and the evidence. Needs the spec's digest."),
+    raw::plain_method<Both::hand_over>("hand_over",
+                                       "hand_over($self, /)\n--\n\nLet the next thread that steps it own it."),
+    raw::fast_method<Both::record>("record",
+                                   "record($self, bit, /)\n--\n\n"
+                                   "(step, row, channel, value, limit) of the latest fault of that bit, or None."),
     raw::fast_method<warn>("announce",
                            "announce($self, faults, /)\n--\n\n"
                            "Called in mode `warn` by the first step of a run of faults; issues a GuardWarning."),
@@ -339,12 +285,12 @@ PyMethodDef methods[] = {
 };
 
 PyGetSetDef getters[] = {
-    {"verdict", raw::getter<verdict>, nullptr, "Of the last call that judged: 0 pass, 1 hold, 2 stop.", nullptr},
-    {"latched", raw::getter<latched>, nullptr, "Whether only a reset lets it pass anything again.", nullptr},
+    {"verdict", raw::getter<Both::verdict>, nullptr, "Of the last call that judged: 0 pass, 1 hold, 2 stop.", nullptr},
+    {"latched", raw::getter<Both::latched>, nullptr, "Whether only a reset lets it pass anything again.", nullptr},
     {"counters", raw::getter<counters>, nullptr,
      "Steps and faults by bit; the worst in units of its limit, and its channel.", nullptr},
     {"evidence", raw::getter<evidence>, nullptr, "Which candidates explain the latest steps, by index.", nullptr},
-    {"image", raw::getter<image>, nullptr, "The bytes it was made of.", nullptr},
+    {"image", raw::getter<Both::image>, nullptr, "The bytes it was made of.", nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr},
 };
 

@@ -2,8 +2,6 @@
 
 #include <cstring>
 
-#include "raw_type.hpp"
-
 namespace guarding {
 
 Bytes::Bytes(PyObject* object) {
@@ -16,6 +14,9 @@ Bytes::Bytes(PyObject* object) {
 }
 
 void expect_loaded(LoadStatus status) {
+    if (status == LoadStatus::no_watch)
+        throw PythonError("GuardError",
+                          std::string(text_of(status)) + "; build the guard with watch=WatchLimits(names, ...)");
     if (status != LoadStatus::ok) throw PythonError("FormatError", text_of(status));
 }
 
@@ -33,6 +34,11 @@ Digest digest_of(PyObject* object) {
                                             ": 64 hexadecimal digits are wanted, or 32 bytes");
     std::memcpy(digest.bytes, PyBytes_AS_STRING(bytes.ptr()), sizeof digest.bytes);
     return digest;
+}
+
+void refuse(PyObject* digest) {
+    throw PythonError("GuardError", "digest " + py::str(digest).cast<std::string>() +
+                                        " is not the one this guard was built for; name that, and why it latched");
 }
 
 Time time_of(double max_age, PyObject* const* args, Py_ssize_t n, Py_ssize_t at) {
@@ -64,6 +70,14 @@ py::object told(const Record& record) {
 
 py::tuple told(const Worst& worst) { return py::make_tuple(worst.value, worst.channel); }
 
+std::size_t bit_of(PyObject* object) {
+    const Py_ssize_t bit = PyNumber_AsSsize_t(object, nullptr);
+    if (bit == -1 && PyErr_Occurred()) throw py::error_already_set();
+    if (bit < 0 || static_cast<std::size_t>(bit) >= fault_codes)
+        throw py::index_error("bit " + std::to_string(bit) + " of " + std::to_string(fault_codes) + " faults");
+    return static_cast<std::size_t>(bit);
+}
+
 void announce(PyObject* self, std::uint32_t faults) { py::handle(self).attr("announce")(faults); }
 
 PyObject* warn(PyObject*, PyObject* const* args, Py_ssize_t n) {
@@ -75,7 +89,7 @@ PyObject* warn(PyObject*, PyObject* const* args, Py_ssize_t n) {
         if (faults >> bit & 1) text += (text.back() == ' ' ? "" : ", ") + std::string(fault_info[bit].meaning);
     const py::object category = py::module_::import("execspec_fast.errors").attr("GuardWarning");
     if (PyErr_WarnEx(category.ptr(), text.c_str(), 1)) throw py::error_already_set();
-    return Py_NewRef(Py_None);
+    return none();
 }
 
 }  // namespace guarding

@@ -59,8 +59,8 @@ Loan::Loan(PyObject* object, const Wanted& wanted) : Loan() {
     }
     if (!is_native(view_, wanted.dtype))
         throw PythonError("DTypeError", name + " holds elements '" + (view_.format ? view_.format : "B") + "', not " +
-                                            dtype + " in native byte order; convert with .astype('" + dtype +
-                                            "'), or build the guard for the dtype you have");
+                                            dtype + " in native byte order; convert with .astype('" + dtype + "')" +
+                                            (wanted.fixed ? "" : ", or build the guard for the dtype you have"));
     const int axes = wanted.rows ? 2 : 1;
     if (view_.ndim != axes || static_cast<std::size_t>(view_.shape[axes - 1]) != wanted.channels)
         throw PythonError("ShapeMismatchError", name + " has shape " + shape_text(view_) + "; " + pass);

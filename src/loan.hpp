@@ -21,6 +21,7 @@ struct Wanted {
     std::size_t channels;
     bool rows = false;
     bool writable = false;
+    bool fixed = false;  // no guard takes another dtype
 };
 
 extern PyTypeObject* ndarray_type;  // set when the module is made

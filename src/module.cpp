@@ -23,6 +23,7 @@ PYBIND11_MODULE(_core, m) {
     bind_rotation(m);
     bind_isa(m);
     bind_guard(m);
+    bind_watch(m);
     // Chosen once: what the step of a gate is compiled for is part of its type.
     switch (execspec::isa::active()) {
         case execspec::Isa::avx512:

@@ -127,6 +127,8 @@ MAY_IMPORT = {
     "guarding.explanation": "guarding.image guarding.status",
     "guarding.guard": "errors spec unnormalizer guarding.banner guarding.build guarding.explanation guarding.image "
     "guarding.layout guarding.status _core",
+    "guarding.watch": "errors guarding.banner guarding.explanation guarding.guard guarding.image guarding.layout "
+    "guarding.status _core",
     # from executed actions alone
     "guarding.calibration": "errors formats sample spec",
     "guarding.eprocess": "errors",

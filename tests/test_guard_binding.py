@@ -301,6 +301,7 @@ def test_only_the_digest_clears_a_latch():
     g, digest = gate(), image().digest
     assert g.confirm(digest) == 0
     assert g.confirm(bytes.fromhex(digest)) == 0
+    assert g.verdict == HOLD, "no action was judged"
     assert g.confirm("00" * 32) & 1 << 2
     assert g.latched
     for wrong, reason in (

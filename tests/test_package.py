@@ -19,6 +19,7 @@ from execspec_fast.auditing.rules import RULES
 ROOT = Path(__file__).resolve().parents[1]
 CONTRACT = """
     open_registry load_spec ExecSpec Unnormalizer mismatch ActionSample load_actions drift drift_matrix audit
+    Guard Watch WatchLimits Fault Verdict
     ExecSpecError UnknownKeyError AmbiguousKeyError ShapeMismatchError Finding
 """
 
@@ -70,9 +71,9 @@ def test_readme_examples_run_and_print_what_it_shows(monkeypatch, capsys):
     assert names["M"].shape == (len(names["specs"]), len(names["specs"]), 7)
     printed = capsys.readouterr().out
     assert printed.startswith("0.")
-    _, survey, _, guard = blocks("text")
+    _, survey, _, guard, watch = blocks("text")
     assert survey in printed
-    assert printed.endswith(guard)
+    assert printed.endswith(guard + watch)
 
 
 def test_readme_shows_what_the_audit_prints():

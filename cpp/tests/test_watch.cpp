@@ -198,6 +198,26 @@ void not_numbers_latch() {
     CHECK(own.watch.latched());
 }
 
+// Nothing else that is not a number changes anything: what is known of the motion still judges the next command.
+void what_cannot_have_run_changes_nothing() {
+    Opened own(one(limited(&WatchAxis::velocity, 1)));
+    CHECK(own.start(0.0));
+    for (const double never : {nan, infinity}) {
+        CHECK(!own.start(never));
+        CHECK(!own.watch.executed(&never, 0.01));
+        CHECK(own.step(0.1, 0.01).faults == Fault::velocity);
+        CHECK(own.watch.reset(guard_image::digest_of(7)) && own.start(0.0));
+    }
+}
+
+void another_digest_latches() {
+    Opened own(one(unlimited));
+    CHECK(own.watch.confirm(guard_image::digest_of(7)).passes());
+    const Decision decision = own.watch.confirm(guard_image::digest_of(6));
+    CHECK(decision.verdict == Verdict::stop && decision.faults == (Fault::digest | Fault::latched));
+    CHECK(own.step(0.0, 0.01).verdict == Verdict::stop);
+}
+
 void soft_faults_are_debounced() {
     WatchAxis axis = unlimited;
     axis.high = 1;
@@ -246,6 +266,7 @@ void closed_watches_stop() {
     CHECK(watch.step({&command, 1}, 0.01).verdict == Verdict::stop);
     double out = 42.0;
     CHECK(!watch.stop(&out, 0.01) && !watch.writes() && out == 42.0);
+    CHECK(watch.confirm(guard_image::digest_of(7)).verdict == Verdict::stop);
     Parts parts;
     parts.watch.clear();
     const Bytes none = parts.build();
@@ -422,6 +443,8 @@ int main() {
     time_must_pass();
     commands_must_be_fresh();
     not_numbers_latch();
+    what_cannot_have_run_changes_nothing();
+    another_digest_latches();
     soft_faults_are_debounced();
     a_refusal_is_a_hold();
     nothing_is_written_without_leave();

@@ -84,6 +84,7 @@ if TYPE_CHECKING:
     from .guarding.status import Fault as Fault
     from .guarding.status import Mode as Mode
     from .guarding.status import Verdict as Verdict
+    from .guarding.watch import Watch as Watch
     from .guarding.watching import WatchLimits as WatchLimits
     from .registry import Registry as Registry
     from .registry import load_spec as load_spec
@@ -98,6 +99,7 @@ _UPPER_FLOORS = {
     "Guard": "guarding.guard",
     "Mode": "guarding.status",
     "Verdict": "guarding.status",
+    "Watch": "guarding.watch",
     "WatchLimits": "guarding.watching",
     "load_controller": "formats.controller_files",
     "Deployment": "deployment",
@@ -172,6 +174,7 @@ __all__ = [
     "Verdict",
     "Verification",
     "VerifyCode",
+    "Watch",
     "WatchLimits",
     "__version__",
     "audit",

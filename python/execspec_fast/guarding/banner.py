@@ -16,24 +16,34 @@ MODES = {
 
 
 def banner(image: GuardImage) -> str:
-    """Lines of text, the last one ended."""
-    faults, steps = image.latch
+    """Of all of an image: lines of text, the last one ended."""
     age = "not checked" if math.isinf(image.max_age) else f"at most {image.max_age:.6g} s ({image.max_age_source})"
     rows = [
         ("guard of", image.spec),
-        ("digest", image.digest),
-        ("built from", image.source),
-        ("mode", MODES[image.mode]),
+        *_settings(image),
         ("actions", f"stage {image.stage}, {image.a_dtype.name.lower()}, of u in {image.u_dtype.name.lower()}"),
         ("time steps", str(image.steps) if image.steps > 1 else "all alike"),
-        ("latch", f"one hard fault, or {faults} soft ones within {steps} steps"),
         ("age", age),
         *(("told from", one.name) for one in image.candidates[1:]),
     ]
     table: list[tuple[str, ...]] = [("channel", "unit", "envelope", "margin", "agreement", "jump", "walk", "held by")]
     table += [_row(image, channel, d) for d, channel in enumerate(image.channels)]
     lines = [*_aligned(rows), "", *_aligned(table), "", *_sources(image.channels, SOURCES, lambda c: c.sources)]
-    return "".join(f"{line}\n" for line in [*lines, *([] if image.watch is None else _watch(image.watch))])
+    return "".join(f"{line}\n" for line in [*lines, *([] if image.watch is None else ["", *_watch(image.watch)])])
+
+
+def banner_of_watch(image: GuardImage, watch: Watched) -> str:
+    """Of what a watch checks alone; the same."""
+    rows = [("watch of", image.spec), *_settings(image)]
+    return "".join(f"{line}\n" for line in [*_aligned(rows), "", *_watch(watch)])
+
+
+def _settings(image: GuardImage) -> Iterator[tuple[str, str]]:
+    faults, steps = image.latch
+    yield "digest", image.digest
+    yield "built from", image.source
+    yield "mode", MODES[image.mode]
+    yield "latch", f"one hard fault, or {faults} soft ones within {steps} steps"
 
 
 def _row(image: GuardImage, channel: Channel, d: int) -> tuple[str, ...]:
@@ -49,7 +59,6 @@ def _row(image: GuardImage, channel: Channel, d: int) -> tuple[str, ...]:
 def _watch(watch: Watched) -> Iterator[str]:
     kind = ("positions", "velocities")[watch.order]
     does = "writes a ramp to a stand" if watch.stops else "gives verdicts, and writes nothing"
-    yield ""
     yield f"watch of {kind}: {does}; age {_number(watch.max_age)} s, dt {_number(watch.max_dt)} s ({watch.source})"
     table: list[tuple[str, ...]] = [("channel", "unit", "position", "velocity", "acceleration", "jerk")]
     for channel in watch.channels:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from .image import QUANTITIES, GuardImage
+from .image import QUANTITIES, GuardImage, Watched
 from .status import Fault
 
 Record = tuple[int, int, int, float, float]
 """Step, row, channel, value, limit."""
+Place = tuple[str, str, str]
+"""Name of the channel, unit of its numbers, source of the limit; empty where there is none."""
 
 BOUNDED = {"envelope": "envelope", "gripper": "envelope", "jump": "jump", "walk": "walk", "mismatch": "tolerance"}
 """Faults of a channel of the action, and which of its sources says where their limit is from."""
@@ -53,11 +55,14 @@ class Explanation:
         return f"{self.fault.words}: {where} has {found}, {against} {self.limit:.9g}{unit}{said}; step {self.step}{row}"
 
 
-def explanations(image: GuardImage, mask: int, record: Callable[[int], Record | None]) -> Iterator[Explanation]:
+def explanations(
+    mask: int, record: Callable[[int], Record | None], place: Callable[[Fault, int], Place]
+) -> Iterator[Explanation]:
     """One for each fault of a mask.
 
     Args:
         record: of a fault, by its bit.
+        place: of a fault and the number of a channel.
     """
     for fault in Fault(mask):
         found = record(fault.value.bit_length() - 1)
@@ -65,21 +70,27 @@ def explanations(image: GuardImage, mask: int, record: Callable[[int], Record | 
             yield Explanation(fault)
             continue
         step, row, d, value, limit = found
-        name, unit, source = _place(image, fault, d)
+        name, unit, source = place(fault, d)
         yield Explanation(fault, step, row, name, value, limit, unit, source)
 
 
-def _place(image: GuardImage, fault: Fault, d: int) -> tuple[str, str, str]:
-    """Name, unit and source of a limit."""
+def of_gate(image: GuardImage, fault: Fault, d: int) -> Place:
+    """Of an action."""
     kind = str(fault.name).lower()
-    if kind in QUANTITIES and image.watch is not None:
-        watched = image.watch.channels[d]
-        return watched.name, f"{watched.unit}{PER[kind]}" if watched.unit else "", watched.sources[kind]
     if kind in BOUNDED:
         channel = image.channels[d]
         return channel.name, channel.unit, channel.sources[BOUNDED[kind]]
     if fault == Fault.NOT_FINITE:
         return image.channels[d].name, "", ""
-    if fault == Fault.STALE:
-        return "", "s", image.max_age_source
-    return "", "s" if fault == Fault.PERIOD else "", ""
+    return ("", "s", image.max_age_source) if fault == Fault.STALE else ("", "", "")
+
+
+def of_watch(watch: Watched, fault: Fault, d: int) -> Place:
+    """Of a command."""
+    kind = str(fault.name).lower()
+    if kind in QUANTITIES:
+        channel = watch.channels[d]
+        return channel.name, f"{channel.unit}{PER[kind]}" if channel.unit else "", channel.sources[kind]
+    if fault == Fault.NOT_FINITE:
+        return watch.channels[d].name, "", ""
+    return ("", "s", watch.source) if fault in (Fault.STALE, Fault.PERIOD) else ("", "", "")

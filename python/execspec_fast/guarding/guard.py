@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Self, Unpack
 
 from .. import _core
@@ -14,7 +14,7 @@ from ..spec import ExecSpec
 from ..unnormalizer import Unnormalizer
 from .banner import banner
 from .build import Options, guard_image
-from .explanation import Explanation, explanations
+from .explanation import Explanation, explanations, of_gate
 from .image import GuardImage
 from .layout import read, write
 from .status import Fault, Verdict
@@ -157,7 +157,7 @@ class Guard(_core.Gate):
     def explain(self, mask: int) -> tuple[Explanation, ...]:
         """The latest occurrence of every fault in a mask that a step returned."""
         record: Callable[[int], Any] = self.record
-        return tuple(explanations(self.contents, mask, record))
+        return tuple(explanations(mask, record, partial(of_gate, self.contents)))
 
     def banner(self) -> str:
         """Mode, spec, stage and every limit with its source, as text to print at the start."""

@@ -46,11 +46,10 @@ class Watch {
 
     // Where the robot stands still, so that the first command is judged in full: without it, velocity is from the
     // second command on, acceleration from the third, jerk from the fourth; for velocities one command earlier. False
-    // if a number is not finite.
+    // if a number is not finite; no robot stands there, and nothing changes.
     bool start(const double* position) noexcept {
+        if (!all_finite(position)) return false;
         forget();
-        for (std::size_t d = 0; d < channels(); ++d)
-            if (!is_finite(position[d])) return false;
         for (std::size_t d = 0; d < channels(); ++d) history_[d].motion.position = position[d];
         known_ = all;
         return true;
@@ -123,14 +122,20 @@ class Watch {
     }
 
     // The command that ran where it is neither the one that passed nor the one that `stop` wrote. Without it, and
-    // without a stop, a refusal is taken to leave the robot standing at the last command that passed.
-    void executed(const double* command, double dt) noexcept {
+    // without a stop, a refusal is taken to leave the robot standing at the last command that passed. False if a number
+    // is not finite; such a command cannot have run, and nothing changes.
+    bool executed(const double* command, double dt) noexcept {
+        if (!all_finite(command)) return false;
         const bool timed = passed(dt);
-        for (std::size_t d = 0; d < channels(); ++d) {
-            if (!is_finite(command[d])) return forget();
-            next_[d] = follow(history_[d], command[d], dt, timed);
-        }
+        for (std::size_t d = 0; d < channels(); ++d) next_[d] = follow(history_[d], command[d], dt, timed);
         adopt(timed);
+        return true;
+    }
+
+    // A peer's claim to run this spec.
+    Decision confirm(const Digest& digest) noexcept {
+        if (!image_.loaded()) return closed;
+        return digest == image_.header().digest ? Decision{} : settle(Fault::digest);
     }
 
     // Forgets the latch and the history; counters stay. Needs the spec's digest.
@@ -201,6 +206,12 @@ class Watch {
 
     bool velocities() const noexcept { return image_.header().watch_order == 1; }
     static bool passed(double dt) noexcept { return is_finite(dt) && dt > 0.0; }
+
+    bool all_finite(const double* values) const noexcept {
+        bool finite = true;
+        for (std::size_t d = 0; d < channels(); ++d) finite = finite && is_finite(values[d]);
+        return finite;
+    }
 
     // Magnitudes compare as integers, so that NaN is beyond every limit under -ffast-math too.
     static bool beyond(double value, double limit, double noise) noexcept {

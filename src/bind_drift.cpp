@@ -210,7 +210,7 @@ std::size_t mean_l2_bounds(Result& lower, Result& upper, const Specs& specs, con
     const std::size_t k = specs.size();
     const std::size_t pool = thread_count(threads, k * k, 64);
     const py::gil_scoped_release release;
-    const execspec::Cells cells(sample, channels, count);
+    const execspec::Cells cells(sample, specs, channels, count);
     std::vector<Pair> work;
     for (std::size_t i = 0; i < k; ++i)
         for (std::size_t j = i; j < k; ++j) work.push_back({i, j});

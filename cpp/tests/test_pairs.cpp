@@ -82,7 +82,7 @@ void norms_and_cells(const ActionSample& sample, const Unnormalizer& i, const Un
     CHECK(std::abs(most - largest) <= 1e-12 * largest);
     double last = execspec::infinity;
     for (const std::size_t count : {1, 16, 400}) {
-        const execspec::Interval found = execspec::Cells(sample, channels, count).bounds(pair)[0];
+        const execspec::Interval found = execspec::Cells(sample, {&i, &j}, channels, count).bounds(pair)[0];
         CHECK(found.lower <= mean && mean <= found.upper && found.upper - found.lower <= last);
         last = found.upper - found.lower;
     }

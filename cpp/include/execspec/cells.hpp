@@ -8,8 +8,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
-#include <cstdint>
-#include <numeric>
+#include <queue>
+#include <utility>
 #include <vector>
 
 #include "execspec/buffer.hpp"
@@ -22,27 +22,83 @@ struct Interval {
     double upper;
 };
 
-// A kd-partition of a sample's rows in the local coordinates: halves of halves, each across its widest channel.
+// By channel, how much wider a unit of its variance within a cell makes the interval of a pair, as a share of the norm
+// and as the mean over all pairs of lines among `maps`: scale^2 / E ||delta||^2, up to a common factor. It makes
+// channels comparable, and gives every pair one vote, however large its drift. `mean` and `variance` are those of all
+// rows, in the local coordinates.
+inline std::vector<double> votes_of_pairs(const std::vector<const Unnormalizer*>& maps, const ActionSample& sample,
+                                          const std::vector<std::size_t>& channels, const std::vector<double>& mean,
+                                          const std::vector<double>& variance) {
+    struct Line {
+        double slope;
+        double level;  // at the mean
+    };
+    const std::size_t dim = channels.size();
+    const Unnormalizer* first = nullptr;
+    std::vector<Line> lines;  // map after map, as they differ from the first: nearly equal ones keep their digits
+    for (const Unnormalizer* map : maps) {
+        if (!std::all_of(channels.begin(), channels.end(), [&](std::size_t d) { return map->map(d).size() == 1; }))
+            continue;
+        if (first == nullptr) first = map;
+        for (std::size_t c = 0; c < dim; ++c) {
+            const std::size_t d = channels[c];
+            const Frame& frame = std::get<Empirical>(sample.column(d)).frame();
+            const Affine g = frame.local(map->map(d)[0].f - first->map(d)[0].f);
+            lines.push_back({double(g.scale), double(g(dd(mean[c])))});
+        }
+    }
+    std::vector<double> votes(dim);
+    std::vector<double> slopes(dim);
+    for (std::size_t i = 0; i < lines.size(); i += dim)
+        for (std::size_t j = 0; j < i; j += dim) {
+            double largest = 0.0;
+            for (std::size_t c = 0; c < dim; ++c)
+                largest = std::max({largest, std::abs(lines[j + c].slope - lines[i + c].slope),
+                                    std::abs(lines[j + c].level - lines[i + c].level)});
+            if (largest == 0.0) continue;
+            double mean_square = 0.0;
+            for (std::size_t c = 0; c < dim; ++c) {
+                slopes[c] = (lines[j + c].slope - lines[i + c].slope) / largest;
+                const double level = (lines[j + c].level - lines[i + c].level) / largest;
+                mean_square += slopes[c] * slopes[c] * variance[c] + level * level;
+            }
+            if (mean_square == 0.0) continue;
+            for (std::size_t c = 0; c < dim; ++c) votes[c] += slopes[c] * slopes[c] / mean_square;
+        }
+    return votes;
+}
+
+// A partition of a sample's rows in the local coordinates. The interval of a pair is about as wide as the sum over
+// cells of w sum_d scale_d^2 v_d, over twice the norm; so the cell with the most of it by the votes of all pairs is
+// cut, again and again, at its mean across the channel that has the most of that.
 class Cells {
   public:
-    // At most `count` cells (at least one); `channels` are those that cells are made by and drift is asked of.
-    Cells(const ActionSample& sample, const std::vector<std::size_t>& channels, std::size_t count)
-        : channels_(channels), room_((std::max<std::size_t>(count, 1) + block - 1) / block * block) {
-        stride_ = room_ + 40;  // columns a power of two apart would share their places in the cache
-        columns_.resize((2 * channels.size() + 1) * stride_, 0.0);
-        const std::size_t n = sample.count();
-        const std::size_t dim = channels.size();
-        Buffer<double> rows(n * dim);  // row after row, so that a row is one cache line
+    // At most `count` cells (at least one), made for pairs of `maps`; drift is asked of `channels`.
+    Cells(const ActionSample& sample, const std::vector<const Unnormalizer*>& maps,
+          const std::vector<std::size_t>& channels, std::size_t count)
+        : channels_(channels.size()),
+          n_(sample.count()),
+          stride_(blocks(std::min(count, n_)) * block + 40),  // not a power of two, see RowBlock
+          columns_((2 * channels_ + 1) * stride_, 0.0) {
+        Buffer<double> rows(n_ * channels_);  // row after row
         RowBlock values(sample);
-        for (std::size_t first = 0; first < n; first += RowBlock::rows) {
+        for (std::size_t first = 0; first < n_; first += RowBlock::rows) {
             values.load(sample, first);
-            for (std::size_t c = 0; c < dim; ++c)
+            for (std::size_t c = 0; c < channels_; ++c)
                 for (std::size_t r = 0; r < values.size; ++r)
-                    rows[(first + r) * dim + c] = values.local(channels[c])[r];
+                    rows[(first + r) * channels_ + c] = values.local(channels[c])[r];
         }
-        std::vector<std::uint32_t> order(n);
-        std::iota(order.begin(), order.end(), 0u);
-        split(rows.data(), order.data(), order.data() + n, std::max<std::size_t>(1, std::min(count, n)), n);
+        const Rows all{rows.data(), n_};
+        describe(all, 0);
+        size_ = 1;
+        std::vector<double> middle;
+        std::vector<double> spread;
+        for (std::size_t c = 0; c < channels_; ++c) {
+            middle.push_back(mean(c)[0]);
+            spread.push_back(variance(c)[0]);
+        }
+        divide(all, votes_of_pairs(maps, sample, channels, middle, spread), count);
+        largest_ = *std::max_element(weight(), weight() + size_);
     }
 
     std::size_t size() const { return size_; }
@@ -58,10 +114,10 @@ class Cells {
         std::vector<Interval> out;
         for (std::size_t p = 0; p < pairs.size(); ++p) {
             double reach = 0.0;
-            for (std::size_t c = 0; c < channels_.size() && !pairs[p].zero(); ++c)
+            for (std::size_t c = 0; c < channels_ && !pairs[p].zero(); ++c)
                 reach += std::abs(pairs[p].scale()[c]) + std::abs(pairs[p].offset()[c]);
-            const double rounding =
-                1e-15 * static_cast<double>(16 + size_ / 8 + largest_) * reach;  // of sums that long
+            const double longest = static_cast<double>(16 + size_ / 8) + largest_ * static_cast<double>(n_);
+            const double rounding = 1e-15 * longest * reach;  // of sums that long
             out.push_back({std::ldexp(std::max(0.0, low[p].total() - rounding), pairs[p].exponent()),
                            std::ldexp(high[p].total() + rounding, pairs[p].exponent())});
         }
@@ -69,7 +125,23 @@ class Cells {
     }
 
   private:
-    static constexpr std::size_t block = RowBlock::rows;
+    static constexpr std::size_t block = 256;
+    static std::size_t blocks(std::size_t cells) { return std::max<std::size_t>(1, (cells + block - 1) / block); }
+
+    struct Rows {
+        double* first;
+        std::size_t count;
+    };
+
+    // How a cell would be cut in two.
+    struct Cut {
+        double gain;
+        std::size_t place;  // of the cell in the columns
+        std::size_t channel;
+        Rows rows;
+
+        bool operator<(const Cut& other) const { return std::pair(gain, place) < std::pair(other.gain, other.place); }
+    };
 
     // The columns of a cell table: weights, then the mean and the variance of each channel. Cells beyond size() weigh
     // 0.
@@ -81,58 +153,88 @@ class Cells {
     const double* variance(std::size_t c) const { return columns_.data() + (2 + 2 * c) * stride_; }
 
     void add_block(std::size_t first, const PairNorms& pair, detail::Lanes& low, detail::Lanes& high) const {
-        alignas(64) double squares[block];
-        detail::line_squares(mean(0) + first, 2 * stride_, pair.scale(), pair.offset(), squares);
-        add_roots(weight() + first, squares, low);
-        detail::add_spread(variance(0) + first, 2 * stride_, pair.scale(), squares);
-        add_roots(weight() + first, squares, high);
+        const std::size_t apart = 2 * stride_;
+        detail::with_squares(mean(0) + first, apart, block, pair.scale(), pair.offset(), [&](auto&& square) {
+            detail::with_spreads(variance(0) + first, apart, block, pair.scale(), [&](auto&& spread) {
+                detail::add_weighted_roots(block, weight() + first, square, spread, low, high);
+            });
+        });
     }
 
-    static void add_roots(const double* __restrict weight, const double* __restrict x, detail::Lanes& lanes) {
-        alignas(64) float inverse[block];
-        alignas(64) double shares[block];
-        detail::inverse_roots(x, inverse);
-        for (std::size_t r = 0; r < block; ++r) shares[r] = weight[r] * detail::root(x[r], inverse[r]);
-        lanes.add(shares);
+    void divide(const Rows& all, const std::vector<double>& votes, std::size_t count) {
+        std::priority_queue<Cut> cuts;
+        cuts.push(best_cut(all, 0, votes));
+        while (size_ < count && !cuts.empty() && cuts.top().gain > 0.0) {
+            const Cut cut = cuts.top();
+            cuts.pop();
+            const std::size_t below = part(cut);
+            // A mean that rounds onto the last value parts nothing: such a cell is as good as a point.
+            if (below == 0 || below == cut.rows.count) continue;
+            const Rows low{cut.rows.first, below};
+            const Rows high{cut.rows.first + below * channels_, cut.rows.count - below};
+            describe(low, cut.place);
+            describe(high, size_);
+            cuts.push(best_cut(low, cut.place, votes));
+            cuts.push(best_cut(high, size_++, votes));
+        }
     }
 
-    void split(const double* rows, std::uint32_t* begin, std::uint32_t* end, std::size_t cells, std::size_t n) {
-        const std::size_t dim = channels_.size();
-        const auto size = static_cast<double>(end - begin);
-        std::vector<double> middle(dim);
-        std::vector<double> spread(dim);
-        for (const std::uint32_t* r = begin; r < end; ++r)
-            for (std::size_t c = 0; c < dim; ++c) middle[c] += rows[*r * dim + c];
-        for (double& m : middle) m /= size;
-        for (const std::uint32_t* r = begin; r < end; ++r)
-            for (std::size_t c = 0; c < dim; ++c) {
-                const double away = rows[*r * dim + c] - middle[c];
+    // Writes a cell into the columns.
+    void describe(const Rows& rows, std::size_t place) {
+        std::vector<double> middle(channels_);
+        std::vector<double> spread(channels_);
+        const auto count = static_cast<double>(rows.count);
+        const double* const end = rows.first + rows.count * channels_;
+        for (const double* r = rows.first; r < end; r += channels_)
+            for (std::size_t c = 0; c < channels_; ++c) middle[c] += r[c];
+        for (double& m : middle) m /= count;
+        for (const double* r = rows.first; r < end; r += channels_)
+            for (std::size_t c = 0; c < channels_; ++c) {
+                const double away = r[c] - middle[c];
                 spread[c] += away * away;
             }
-        const auto widest = static_cast<std::size_t>(std::max_element(spread.begin(), spread.end()) - spread.begin());
-        if (cells == 1 || dim == 0 || spread[widest] == 0.0) {
-            largest_ = std::max(largest_, static_cast<std::size_t>(end - begin));
-            weight()[size_] = size / static_cast<double>(n);
-            for (std::size_t c = 0; c < dim; ++c) {
-                mean(c)[size_] = middle[c];
-                variance(c)[size_] = spread[c] / size;
-            }
-            ++size_;
-            return;
+        weight()[place] = count / static_cast<double>(n_);
+        for (std::size_t c = 0; c < channels_; ++c) {
+            mean(c)[place] = middle[c];
+            variance(c)[place] = spread[c] / count;
         }
-        std::uint32_t* half = begin + (end - begin) / 2;
-        std::nth_element(begin, half, end, [&](std::uint32_t a, std::uint32_t b) {
-            return rows[a * dim + widest] < rows[b * dim + widest];
-        });
-        split(rows, begin, half, cells / 2, n);
-        split(rows, half, end, cells - cells / 2, n);
     }
 
-    std::vector<std::size_t> channels_;
-    std::size_t room_;
-    std::size_t stride_ = 0;
+    Cut best_cut(const Rows& rows, std::size_t place, const std::vector<double>& votes) const {
+        Cut cut{0.0, place, 0, rows};
+        double most = 0.0;
+        for (std::size_t c = 0; c < channels_; ++c) {
+            const double share = weight()[place] * votes[c] * variance(c)[place];
+            cut.gain += share;
+            if (share > most) {
+                most = share;
+                cut.channel = c;
+            }
+        }
+        return cut;
+    }
+
+    // Moves the rows up to the cell's mean in front of the others; how many they are.
+    std::size_t part(const Cut& cut) {
+        const double pivot = mean(cut.channel)[cut.place];
+        double* low = cut.rows.first;
+        double* high = low + cut.rows.count * channels_;
+        while (low < high) {
+            if (low[cut.channel] <= pivot) {
+                low += channels_;
+                continue;
+            }
+            high -= channels_;
+            std::swap_ranges(low, low + channels_, high);
+        }
+        return static_cast<std::size_t>(low - cut.rows.first) / channels_;
+    }
+
+    std::size_t channels_;
+    std::size_t n_;
+    std::size_t stride_;
     std::size_t size_ = 0;
-    std::size_t largest_ = 0;  // rows in the largest cell
+    double largest_ = 0.0;  // of all weights
     Buffer<double> columns_;
 };
 

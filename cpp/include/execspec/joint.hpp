@@ -1,7 +1,8 @@
 // Joint drift ||delta||_2 over several channels: a norm does not separate into channels, so the rows are swept.
 //
-// One primitive, `PairNorms::squares`, gives the squared norms of a block of rows; mean, maximum and quantiles are
-// folds over it. A block's columns stay in the first cache while all pairs pass over it.
+// One primitive, `PairNorms::squares`, gives the squared norms of a block of rows; maximum and quantiles are folds over
+// it, and so is the mean, which leaves them in registers (`sum_of_norms`). A block's columns stay in the first cache
+// while all pairs pass over it.
 #pragma once
 
 #include <algorithm>
@@ -14,6 +15,7 @@
 #include "execspec/drift.hpp"
 #include "execspec/isa.hpp"
 #include "execspec/piecewise.hpp"
+#include "execspec/roots.hpp"
 #include "execspec/row_block.hpp"
 #include "execspec/sample.hpp"
 #include "execspec/unnormalizer.hpp"
@@ -27,13 +29,16 @@ class PairNorms {
     PairNorms(const Unnormalizer& i, const Unnormalizer& j, const ActionSample& sample,
               const std::vector<std::size_t>& channels)
         : channels_(channels) {
+        scale_.reserve(channels.size());
+        offset_.reserve(channels.size());
         double steepest = 0.0;
         for (const std::size_t d : channels) {
             const auto& column = std::get<Empirical>(sample.column(d));
             const PiecewiseMap& fi = i.map(d);
             const PiecewiseMap& fj = j.map(d);
             const auto add = [&](const Affine& f, const Affine& h) {
-                const Affine g = column.frame().local(h - f);
+                Affine g = column.frame().local(h - f);
+                if (column.unique() == 1) g.scale = dd();  // no step to take: it must not overflow
                 steepest = std::max({steepest, std::abs(g.scale.hi), std::abs(g.offset.hi)});
                 return g;
             };
@@ -73,9 +78,14 @@ class PairNorms {
 
     // The squared norms of a block, in units of 4^exponent; beyond its size they mean nothing.
     void squares(const RowBlock& rows, double* squares) const {
-        if (lines() && neighbours_) {
-            const double* t = rows.local(channels_.empty() ? 0 : channels_[0]);
-            return isa::run([&] { detail::line_squares(t, RowBlock::stride, scale_, offset_, squares); });
+        if (in_step()) {
+            return isa::run([&] {
+                detail::with_squares(first_column(rows), RowBlock::stride, RowBlock::rows, scale_, offset_,
+                                     [&](auto&& square) {
+                                         double* __restrict out = squares;
+                                         for (std::size_t r = 0; r < RowBlock::rows; ++r) out[r] = square(r);
+                                     });
+            });
         }
         std::fill(squares, squares + RowBlock::rows, 0.0);
         for (std::size_t c = 0; c < channels_.size(); ++c) {
@@ -83,7 +93,7 @@ class PairNorms {
             if (lines() || bends_[c].empty()) {
                 isa::run([&] {
                     for (std::size_t r = 0; r < RowBlock::rows; ++r)
-                        add_square(scale_[c], offset_[c], own[r], squares[r]);
+                        squares[r] = detail::add_square(scale_[c], offset_[c], own[r], squares[r]);
                 });
                 continue;
             }
@@ -92,9 +102,25 @@ class PairNorms {
             for (std::size_t r = 0; r < rows.size; ++r) {
                 std::size_t k = bends.size() - 1;
                 while (k > 0 && x[r] < bends[k].from) --k;
-                add_square(bends[k].scale, bends[k].offset, own[r], squares[r]);
+                squares[r] = detail::add_square(bends[k].scale, bends[k].offset, own[r], squares[r]);
             }
         }
+    }
+
+    // The sum of the norms of a block, in units of 2^exponent. `room` is for its squares, if they must be kept.
+    double sum_of_norms(const RowBlock& rows, double* room) const {
+        double sum = 0.0;
+        const auto add_up = [&](auto&& square) { sum = detail::sum_of_roots(RowBlock::rows, square); };
+        if (in_step() && rows.size == RowBlock::rows) {
+            isa::run([&] {
+                detail::with_squares(first_column(rows), RowBlock::stride, RowBlock::rows, scale_, offset_, add_up);
+            });
+            return sum;
+        }
+        squares(rows, room);
+        std::fill(room + rows.size, room + RowBlock::rows, 0.0);
+        isa::run([&] { add_up([&](std::size_t r) { return room[r]; }); });
+        return sum;
     }
 
   private:
@@ -104,10 +130,9 @@ class PairNorms {
         double offset;
     };
 
-    static void add_square(double scale, double offset, double t, double& sum) {
-        const double y = std::fma(scale, t, offset);
-        sum = std::fma(y, y, sum);
-    }
+    // Lines whose columns follow one another: a loop over rows needs nothing else.
+    bool in_step() const { return lines() && neighbours_; }
+    const double* first_column(const RowBlock& rows) const { return rows.local(channels_.empty() ? 0 : channels_[0]); }
 
     std::vector<std::size_t> channels_;
     std::vector<double> scale_;  // of channels that are lines
@@ -156,22 +181,12 @@ inline void sweep(const JointMetric& metric, const ActionSample& sample, const s
         rows.load(sample, first);
         for (std::size_t p = 0; p < pairs.size(); ++p) {
             if (pairs[p].zero()) continue;
-            pairs[p].squares(rows, squares);
-            if (!mean) {
-                folded[p] = std::max(double(folded[p]), *std::max_element(squares, squares + rows.size));
+            if (mean) {
+                folded[p] += dd(pairs[p].sum_of_norms(rows, squares));
                 continue;
             }
-            std::fill(squares + rows.size, squares + RowBlock::rows, 0.0);
-            double sum = 0.0;
-            isa::run([&] {
-                detail::Lanes lanes;
-                float* __restrict inverse = rows.inverse_roots();
-                detail::inverse_roots(squares, inverse);
-                for (std::size_t r = 0; r < RowBlock::rows; ++r) squares[r] = detail::root(squares[r], inverse[r]);
-                lanes.add(squares);
-                sum = lanes.total();
-            });
-            folded[p] += dd(sum);
+            pairs[p].squares(rows, squares);
+            folded[p] = std::max(double(folded[p]), *std::max_element(squares, squares + rows.size));
         }
     }
     for (std::size_t p = 0; p < pairs.size(); ++p) {

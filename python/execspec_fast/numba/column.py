@@ -15,7 +15,8 @@ from ..ops import LIMIT
 from .doubles import add, mul, quick_two_sum, scaled, sub, two_prod, two_sum
 from .jit import eager, jit
 
-BLOCK = 64  # values between two stored sums of squares
+LINE = 7  # values between two stored sums
+BLOCK = 9 * LINE  # and between two of squares
 
 
 class Column(NamedTuple):
@@ -24,8 +25,8 @@ class Column(NamedTuple):
     Attributes:
         values, t: `(n,)`, increasing; as given, and local and rounded.
         before: `(n + 1,)`, how many of all values lie before each.
-        first: `(n + 1, 2)`, double-double sums of t before each.
-        seconds: `(n // 64 + 2, 2)`, of t^2 before every 64th; last, in all.
+        first: `(ceil(n / 7) + 1, 2)`, double-double sums of t before every 7th; last, in all.
+        seconds: `(n // 63 + 2, 2)`, of t^2 before every 63rd; last, in all.
     """
 
     values: npt.NDArray[np.float64]
@@ -64,31 +65,35 @@ def column(u: npt.NDArray[Any]) -> Any:
     half = int(exponent / 2)  # in two steps, since 2^1074 is no double
     unit, rest = math.ldexp(1.0, -half), math.ldexp(1.0, half - exponent)
     n = 1 + np.sum(x[1:] != x[:-1])
-    values, t, before, first = np.empty(n), np.empty(n), np.empty(n + 1), np.empty((n + 1, 2))
+    values, t, before, first = np.empty(n), np.empty(n), np.empty(n + 1), np.empty(((n + LINE - 1) // LINE + 1, 2))
     seconds = np.empty((n // BLOCK + 2, 2))
     sum1 = errors1 = sum2 = errors2 = 0.0
     i = 0
-    for k in range(n + 1):
-        if k % BLOCK == 0:
-            seconds[k // BLOCK] = quick_two_sum(sum2, errors2)
-        first[k] = quick_two_sum(sum1, errors1)
-        before[k] = i
-        if k == n:
-            break
-        values[k] = x[i]
-        difference = two_sum(x[i], -centre)
-        local = (difference[0] * unit * rest, difference[1] * unit * rest)
-        square = two_prod(local[0], local[0])
-        square = (square[0], square[1] + 2.0 * local[0] * local[1])
-        t[k] = local[0]
-        begin = i
-        while i < x.size and x[i] == x[begin]:
-            i += 1
-        if n < x.size:
-            weight = (float(i - begin), 0.0)
-            local, square = mul(local, weight), mul(square, weight)
-        sum1, errors1 = _add(sum1, errors1, local)
-        sum2, errors2 = _add(sum2, errors2, square)
+    for begin in range(0, n, LINE):  # each line by itself, as where several fill a vector
+        if begin % BLOCK == 0:
+            seconds[begin // BLOCK] = quick_two_sum(sum2, errors2)
+        first[begin // LINE] = quick_two_sum(sum1, errors1)
+        own1 = lost1 = own2 = lost2 = 0.0
+        for k in range(begin, min(begin + LINE, n)):
+            before[k], values[k] = i, x[i]
+            difference = two_sum(x[i], -centre)
+            local = (difference[0] * unit * rest, difference[1] * unit * rest)
+            square = two_prod(local[0], local[0])
+            square = (square[0], square[1] + 2.0 * local[0] * local[1])
+            t[k] = local[0]
+            while i < x.size and x[i] == values[k]:
+                i += 1
+            if n < x.size:
+                weight = (i - before[k], 0.0)
+                local, square = mul(local, weight), mul(square, weight)
+            own1, lost1 = _add(own1, lost1, local)
+            own2, lost2 = _add(own2, lost2, square)
+        sum1, errors1 = _add(sum1, errors1, quick_two_sum(own1, lost1))
+        sum2, errors2 = _add(sum2, errors2, quick_two_sum(own2, lost2))
+    before[n] = i
+    first[-1] = quick_two_sum(sum1, errors1)
+    if n % BLOCK == 0:
+        seconds[n // BLOCK] = quick_two_sum(sum2, errors2)
     seconds[-1] = quick_two_sum(sum2, errors2)
     return values, t, before, first, seconds, centre, exponent
 
@@ -117,7 +122,19 @@ def at(f, x):
 
 
 @jit
+def first_before(x, k):
+    """The sum of t over all values less than the k-th unique one."""
+    if k == x.values.size:
+        return x.first[-1, 0], x.first[-1, 1]
+    line = k // LINE
+    total = (x.first[line, 0], x.first[line, 1])
+    for i in range(line * LINE, k):
+        total = add(total, mul(local_value(x, i), (x.before[i + 1] - x.before[i], 0.0)))
+    return total
+
+
+@jit
 def integrate(x, g, a, b):
     """The integral of a line in t over the unique values `[a, b)`."""
-    first = sub((x.first[b, 0], x.first[b, 1]), (x.first[a, 0], x.first[a, 1]))
+    first = sub(first_before(x, b), first_before(x, a))
     return add(mul(g[0], first), mul(g[1], (x.before[b] - x.before[a], 0.0)))

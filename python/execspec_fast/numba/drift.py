@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ..errors import ShapeMismatchError
 from ..unnormalizer import Executable
-from .column import BLOCK, Column, at, integrate, local, local_value, place
+from .column import BLOCK, LINE, Column, at, first_before, integrate, local, local_value, place
 from .doubles import absolute, add, div, mul, scaled, sub
 from .jit import jit
 
@@ -98,7 +98,7 @@ def _integrate_square(x, g, a, b):
         return _add_squares(x, g, a, b)
     begin, end = first * BLOCK, last * BLOCK
     mass = (x.before[end] - x.before[begin], 0.0)
-    sum1 = sub((x.first[end, 0], x.first[end, 1]), (x.first[begin, 0], x.first[begin, 1]))
+    sum1 = sub(first_before(x, end), first_before(x, begin))
     sum2 = sub((x.seconds[last, 0], x.seconds[last, 1]), (x.seconds[first, 0], x.seconds[first, 1]))
     mean = div(sum1, mass)
     value = at(g, mean)
@@ -157,7 +157,11 @@ def _of_lines(delta, x):
     slope, level = delta[0][0], delta[1][0]
     n = x.before[-1]
     k = np.searchsorted(x.t, -level / slope)
-    mean_abs = abs(slope * (x.first[-1, 0] - 2.0 * x.first[k, 0]) + level * (n - 2.0 * x.before[k])) / n
+    line = max(0, k - 1) // LINE
+    sum_before = x.first[line, 0]
+    for i in range(line * LINE, k):
+        sum_before += x.t[i] * (x.before[i + 1] - x.before[i])
+    mean_abs = abs(slope * (x.first[-1, 0] - 2.0 * sum_before) + level * (n - 2.0 * x.before[k])) / n
     mean = div((x.first[-1, 0], x.first[-1, 1]), (n, 0.0))
     middle = at(delta, mean)
     bias = middle[0] + middle[1]

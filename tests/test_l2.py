@@ -38,6 +38,21 @@ def test_more_cells_narrow_and_one_cell_per_row_closes_it():
     assert widths[-1] < 1e-11
 
 
+def test_cells_are_cut_where_pairs_differ_and_no_key_outvotes_the_others():
+    rng = np.random.default_rng(3)
+    low, high = -rng.uniform(0.5, 1, (20, 3)), rng.uniform(0.5, 1, (20, 3))
+    low[:, 0], high[:, 0] = -1, 1  # channel 0 is the same for all
+    u = rng.normal(0, 0.4, (4000, 3))
+    maps = [Unnormalizer.from_bounds(*bounds) for bounds in zip(low, high, strict=True)]
+    width = mean_l2_bounds(maps, u, cells=64).width
+    still = mean_l2_bounds(maps, u * [0, 1, 1], cells=64).width
+    np.testing.assert_allclose(width, still, atol=1e-12)
+    stranger = Unnormalizer.from_bounds([-1e6, -1, -1], [1e6, 1, 1])
+    beside = mean_l2_bounds([*maps, stranger], u, cells=64).width[:20, :20]
+    one = mean_l2_bounds(maps, u, cells=1).width
+    assert width.mean() < beside.mean() < one.mean() / 4
+
+
 def test_what_is_wider_than_asked_or_undecided_is_swept_and_counted():
     rng = np.random.default_rng(2)
     maps, sample = keys(rng, 20, 3), ActionSample(rng.normal(0, 0.6, (500, 3)))

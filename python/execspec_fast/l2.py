@@ -80,10 +80,12 @@ def mean_l2_bounds(
     lower, upper = np.full((size, size), np.nan), np.full((size, size), np.nan)
     made = 0
     grippers = [frozenset(m.gripper or ()) for m in maps]
-    layouts = sorted({a | b for a in set(grippers) for b in set(grippers)}, key=sorted)
+    kinds = sorted(set(grippers), key=sorted)
+    kind = np.array([kinds.index(own) for own in grippers])
+    layouts = sorted({a | b for a in kinds for b in kinds}, key=sorted)
     for layout in layouts:  # pairs that leave the same channels out share the cells
         channels = [d for d in range(maps[0].dim) if d not in layout and d not in actions.excluded]
-        members = [k for k, own in enumerate(grippers) if own <= layout]
+        members = np.flatnonzero(np.array([own <= layout for own in kinds])[kind])
         own = np.ix_(members, members)
         ends = np.empty((2, len(members), len(members)))
         made = max(
@@ -92,7 +94,8 @@ def mean_l2_bounds(
                 ends[0], ends[1], [cores[k] for k in members], actions._core, channels, cells, threads
             ),
         )
-        mine = np.array([[grippers[i] | grippers[j] == layout for j in members] for i in members])
+        exactly = np.array([[a | b == layout for a in kinds] for b in kinds])
+        mine = exactly[np.ix_(kind[members], kind[members])]
         lower[own], upper[own] = np.where(mine, ends, (lower[own], upper[own]))
     barred = conflicting(specs, specs)
     bent = np.isnan(lower) & ~barred

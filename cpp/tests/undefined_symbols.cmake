@@ -1,5 +1,6 @@
 # cmake -DNM=nm -DOBJECT=step.o -P undefined_symbols.cmake: fails if the object calls anything that could allocate, lock,
 # print, throw or enter the kernel. What remains copies bytes or takes a square root.
+cmake_minimum_required(VERSION 3.22)
 execute_process(COMMAND ${NM} -u ${OBJECT} OUTPUT_VARIABLE listing COMMAND_ERROR_IS_FATAL ANY)
 string(REGEX MATCHALL "U [^\n]+" symbols "${listing}")
 set(allowed memcpy memmove memset memcmp sqrt fma _GLOBAL_OFFSET_TABLE_ __stack_chk_fail)

@@ -110,7 +110,7 @@ void look(const Empirical& x, const double* root, std::size_t n, double* less, d
 
 // E |delta|: |scale (T - 2 F) + offset (N - 2 B)| / N, with count B and sum F before the root, and N and T in all.
 inline void mean_abs(const Empirical& x, const LinePairs& pairs, double* out) {
-    double root[LinePairs::capacity];
+    double root[LinePairs::capacity] = {};
     double count[LinePairs::capacity];
     double sum[LinePairs::capacity];
     for (std::size_t k = 0; k < pairs.size; ++k) root[k] = -pairs.offset[k] / pairs.scale[k];
@@ -155,7 +155,7 @@ inline void max_abs(const Empirical& x, const LinePairs& pairs, double* out) {
 
 // P(|delta| > eps): what lies before the lower root of |delta| = eps, and after the upper.
 inline void exceeds(const Empirical& x, const LinePairs& pairs, double eps, double* out) {
-    double root[2 * LinePairs::capacity];
+    double root[2 * LinePairs::capacity] = {};
     double margin[LinePairs::capacity];
     double count[2 * LinePairs::capacity];
     double nearest[2 * LinePairs::capacity];
@@ -178,7 +178,7 @@ inline void exceeds(const Empirical& x, const LinePairs& pairs, double eps, doub
 
 // The quantile of |delta|: the farther end of the window of values around its root.
 inline void quantile(const Empirical& x, const LinePairs& pairs, const Windows& windows, double* out) {
-    double root[LinePairs::capacity];
+    double root[LinePairs::capacity] = {};
     std::uint32_t first[LinePairs::capacity];
     for (std::size_t k = 0; k < pairs.size; ++k) root[k] = -pairs.offset[k] / pairs.scale[k];
     windows.find(root, pairs.size, first);

@@ -32,7 +32,7 @@ class Windows {
     // For each of n <= SortedKeys::batch roots the first rank of the window around it.
     void find(const double* root, std::size_t n, std::uint32_t* first) const {
         if (moves_ == 0) return std::fill(first, first + n, 0);
-        double twice[SortedKeys::batch];
+        double twice[SortedKeys::batch] = {};
         for (std::size_t k = 0; k < n; ++k) twice[k] = 2.0 * root[k];
         twice_middles_.find(twice, n, first);
         for (std::size_t k = 0; k < n; ++k)  // past the last middle known to be passed

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import multiprocessing
 import os
 import re
 import shutil
 import subprocess
+import sys
 import sysconfig
 from contextlib import contextmanager
 from itertools import repeat, starmap
@@ -58,20 +58,13 @@ def instructions(program: Path, image: Path, steps: int) -> int:
 @contextmanager
 def load(processes: int):
     """So many processes that do nothing but compute."""
-    busy = [multiprocessing.get_context("fork").Process(target=_spin, daemon=True) for _ in range(processes)]
-    for process in busy:
-        process.start()
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(processes)]
     try:
         yield
     finally:
         for process in busy:
-            process.terminate()
-            process.join()
-
-
-def _spin():
-    while True:
-        pass
+            process.kill()
+            process.wait()
 
 
 @pytest.mark.parametrize("flag", ["", "-mavx2"])

@@ -30,14 +30,11 @@ struct RowBlock {
         size = std::min(rows, sample.count() - first);
         for (std::size_t d = 0; d < sample.dim(); ++d) {
             x[d] = sample.rows(d) + first;
-            const Frame& frame = std::get<Empirical>(sample.column(d)).frame();
-            const int half = frame.exponent / 2;
-            const double unit = std::ldexp(1.0, -half);
-            const double rest = std::ldexp(1.0, half - frame.exponent);
+            const Rounded local = std::get<Empirical>(sample.column(d)).to_local();
             const double* from = x[d];
             double* to = t.data() + d * stride;
             isa::run([&] {
-                for (std::size_t r = 0; r < size; ++r) to[r] = (from[r] - frame.centre) * unit * rest;
+                for (std::size_t r = 0; r < size; ++r) to[r] = local(from[r]);
             });
             std::fill(to + size, to + rows, 0.0);
         }

@@ -10,9 +10,9 @@
 
 #include "arrays.hpp"
 #include "bind.hpp"
+#include "execspec/all_pairs.hpp"
 #include "execspec/cells.hpp"
 #include "execspec/joint.hpp"
-#include "execspec/metric.hpp"
 #include "execspec/parallel.hpp"
 #include "threads.hpp"
 

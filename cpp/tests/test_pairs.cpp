@@ -5,9 +5,9 @@
 #include <vector>
 
 #include "check.hpp"
+#include "execspec/all_pairs.hpp"
 #include "execspec/cells.hpp"
 #include "execspec/flat.hpp"
-#include "execspec/metric.hpp"
 #include "execspec/unnormalizer.hpp"
 
 using execspec::ActionSample;
@@ -28,6 +28,14 @@ Unnormalizer bounds(Random& random, double eps) {
     std::vector<Op> ops;
     for (std::size_t d = 0; d < dim; ++d)
         ops.push_back({OpKind::endpoint, 0, OpDType::same, {-0.6 + 0.3 * random(), 0.6 + 0.3 * random(), eps, 0}});
+    return {ops, dim, {}, std::vector<std::uint8_t>(dim, 0)};
+}
+
+// No line where the clip takes hold.
+Unnormalizer clipped(Random& random) {
+    std::vector<Op> ops(dim, {OpKind::clip, 0, OpDType::same, {-0.5, 0.3, 0, 0}});
+    for (std::size_t d = 0; d < dim; ++d)
+        ops.push_back({OpKind::endpoint, 0, OpDType::same, {-0.6 + 0.3 * random(), 0.6 + 0.3 * random(), 0, 0}});
     return {ops, dim, {}, std::vector<std::uint8_t>(dim, 0)};
 }
 
@@ -158,7 +166,7 @@ int main() {
         execspec::isa::active() = isa;
         Random random(7);
         std::vector<Unnormalizer> specs;
-        for (int k = 0; k < 40; ++k) specs.push_back(bounds(random, k % 3 ? 0.0 : 1e-8));
+        for (int k = 0; k < 40; ++k) specs.push_back(k % 7 == 5 ? clipped(random) : bounds(random, k % 3 ? 0.0 : 1e-8));
         std::vector<const Unnormalizer*> all;
         for (const Unnormalizer& spec : specs) all.push_back(&spec);
         std::vector<double> rows(dim * 1000);

@@ -92,6 +92,9 @@ class Empirical {
 
     // Of all N values, the one of that rank.
     double t(std::size_t rank) const { return to_local_(value(ranks_.empty() ? rank : unique_of(rank))); }
+    void prefetch(std::size_t rank) const {  // if no two values are equal, else it is not known yet where
+        if (ranks_.empty()) __builtin_prefetch(lines_.data() + rank / Line::size);
+    }
     const Rounded& to_local() const { return to_local_; }
 
   private:
@@ -109,7 +112,7 @@ class Empirical {
         lines_.resize(lines);
         first_lo_.resize(lines);
         seconds_.resize(unique() / block + 1);
-        Buffer<double> heads(lines + SortedKeys::padding, infinity);
+        Buffer<double> heads(lines);
         isa::run([&] { ranks_.empty() ? sum<false>(x, heads.data()) : sum<true>(x, heads.data()); });
         heads_ = SortedKeys(std::move(heads));
     }

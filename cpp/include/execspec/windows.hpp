@@ -22,7 +22,7 @@ class Windows {
         if (moves_ == 0) return;
         stride_ = std::max<std::size_t>(1, moves_ / std::max<std::size_t>(1, queries));
         const std::size_t known = (moves_ + stride_ - 1) / stride_;
-        Buffer<double> keys(known + SortedKeys::padding, infinity);
+        Buffer<double> keys(known);
         for (std::size_t k = 0; k < known; ++k) keys[k] = twice_middle(k * stride_);
         twice_middles_ = SortedKeys(std::move(keys));
     }

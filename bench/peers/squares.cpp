@@ -1,5 +1,5 @@
-// What no sweep of a joint norm can do without: sum ||delta||^2 over all rows, for many pairs, as fused multiply-adds on
-// rows in the first cache. Without a root and without exact coefficients it is no answer, but a physical limit.
+// What no sweep of a joint norm can do without: sum ||delta||^2 over all rows, for many pairs, as fused multiply-adds
+// on rows in the first cache. Without a root and without exact coefficients it is no answer, but a physical limit.
 #include <algorithm>
 #include <cstddef>
 
@@ -20,8 +20,7 @@ extern "C" void squares(const double* u, std::size_t n, const double* alpha, con
     std::fill(sums, sums + pairs, 0.0);
     for (std::size_t r = 0; r < n; r += rows_at_once) {
         const std::size_t rows = std::min(rows_at_once, n - r);
-        for (std::size_t d = 0; d < dim; ++d)
-            std::copy_n(u + d * n + r, rows, reinterpret_cast<double*>(x[d]));
+        for (std::size_t d = 0; d < dim; ++d) std::copy_n(u + d * n + r, rows, reinterpret_cast<double*>(x[d]));
         for (std::size_t p = 0; p < pairs; ++p) {
             vec total[side] = {};
             for (std::size_t k = 0; k < rows / 8; k += side)

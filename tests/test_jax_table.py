@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import execspec_fast.jax as esj
@@ -123,6 +124,10 @@ def test_what_is_refused():
         for name in ("float16", "bfloat16", "int32"):
             with pytest.raises(DTypeError, match=name):
                 esj.unnormalize(f, jnp.zeros(3, name))
+        masked = np.ma.array(np.zeros((2, 3), np.float32), mask=[[0, 1, 0], [0, 0, 0]])
+        for call in (partial(esj.unnormalize, f), esj.ActionSample.of):
+            with pytest.raises(DTypeError, match="mask would be lost"):
+                call(masked)
         with pytest.raises(DTypeError, match="jax_enable_x64 is off"):
             esj.unnormalize(f, jnp.zeros(3), dtype="float64")
         with pytest.raises(DTypeError, match="jax_enable_x64 is off"):

@@ -64,6 +64,17 @@ def checked(dtype: Any) -> np.dtype[Any]:
     raise DTypeError(f"{found.name}: {reason}; pass float32 or float64, as by u.astype('float32')")
 
 
+def as_array(array: Any, name: str) -> Any:
+    """An array of JAX as it is, anything else as one of NumPy.
+
+    Raises:
+        DTypeError: a masked array, whose mask JAX does not know.
+    """
+    if isinstance(array, np.ma.MaskedArray):
+        raise DTypeError(f"{name} is a masked array, whose mask would be lost; pass .filled(value)")
+    return array if isinstance(array, jax.Array) else np.asarray(array)
+
+
 def limit(dtype: Any) -> float:
     """The largest magnitude of an action whose products with others stay finite."""
     return LIMIT if jnp.dtype(dtype) == np.float64 else 1e18

@@ -15,7 +15,7 @@ from jax import Array, lax
 from .. import sample as host
 from ..errors import ShapeMismatchError, StatsError
 from .doubles import DD, prefix_sums, two_sum
-from .precision import checked, limit, widened, working_dtype
+from .precision import as_array, checked, limit, widened, working_dtype
 
 
 @jax.tree_util.register_dataclass
@@ -95,7 +95,7 @@ class ActionSample:
 
     @classmethod
     def _of(cls, u: Any, dtype: npt.DTypeLike | None, excluded: tuple[bool, ...] | None) -> ActionSample:
-        array = u if isinstance(u, jax.Array) else np.asarray(u)
+        array = as_array(u, "actions")
         wide = checked(array.dtype) == np.float64 and dtype is None
         working = widened(working_dtype(dtype), wide=wide)
         if array.ndim < 1 or array.size == 0:

@@ -20,7 +20,7 @@ from jax import Array, lax
 from ..errors import DTypeError, ShapeMismatchError
 from ..ops import OpDType, OpFlag, OpKind, OpTable
 from ..unnormalizer import Executable, Unnormalizer
-from .precision import checked, widened, working_dtype
+from .precision import as_array, checked, widened, working_dtype
 
 
 class Trained(Protocol):
@@ -112,10 +112,10 @@ def unnormalize(spec: Executable | Table, u: Any, dtype: npt.DTypeLike | None = 
 
     Raises:
         ShapeMismatchError: another D, or the table of many keys.
-        DTypeError: float16, bfloat16 and integers, which no profile is known to compute in; float64 asked for while
-            `jax_enable_x64` is off; a table for actions of another dtype.
+        DTypeError: a masked array; float16, bfloat16 and integers, which no profile is known to compute in; float64
+            asked for while `jax_enable_x64` is off; a table for actions of another dtype.
     """
-    array = u if isinstance(u, jax.Array) else np.asarray(u)
+    array = as_array(u, "u")
     given = widened(checked(array.dtype), wide=False)
     result = given if dtype is None else working_dtype(dtype)
     table = spec if isinstance(spec, Table) else Table.of(spec, given)

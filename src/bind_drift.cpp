@@ -130,13 +130,12 @@ void measure_joint(const JointMetric& metric, const Specs& intended, const Specs
                    Put&& put) {
     constexpr std::size_t batch = 1024;  // pairs that pass over a block of rows together
     const bool one = samples.size() == 1;
-    execspec::parallel_for((work.size() + batch - 1) / batch, threads, [&](std::size_t begin, std::size_t end) {
-        const std::size_t last = std::min(end * batch, work.size());
-        for (std::size_t first = begin * batch; first < last;) {
+    execspec::parallel_for(work.size(), threads, [&](std::size_t begin, std::size_t end) {
+        for (std::size_t first = begin; first < end;) {
             const std::size_t row = one ? 0 : work[first].i;
             std::vector<PairNorms> pairs;
             std::size_t k = first;
-            for (; k < last && k - first < batch && (one || work[k].i == row); ++k) {
+            for (; k < std::min(first + batch, end) && (one || work[k].i == row); ++k) {
                 const Unnormalizer& fi = *intended[work[k].i];
                 const Unnormalizer& fj = *executed[work[k].j];
                 Channels used;
@@ -215,11 +214,11 @@ std::size_t mean_l2_bounds(Result& lower, Result& upper, const Specs& specs, con
     for (std::size_t i = 0; i < k; ++i)
         for (std::size_t j = i; j < k; ++j) work.push_back({i, j});
     constexpr std::size_t batch = 256;
-    execspec::parallel_for((work.size() + batch - 1) / batch, pool, [&](std::size_t begin, std::size_t end) {
-        for (std::size_t first = begin * batch; first < std::min(end * batch, work.size()); first += batch) {
+    execspec::parallel_for(work.size(), pool, [&](std::size_t begin, std::size_t end) {
+        for (std::size_t first = begin; first < end; first += batch) {
             std::vector<PairNorms> pairs;
             std::vector<Pair> lines;
-            for (std::size_t p = first; p < std::min(first + batch, work.size()); ++p) {
+            for (std::size_t p = first; p < std::min(first + batch, end); ++p) {
                 const auto [i, j] = work[p];
                 PairNorms pair(*specs[i], *specs[j], sample, channels);
                 if (pair.lines()) {

@@ -47,25 +47,20 @@ struct Maps {
     }
 };
 
-}  // namespace detail
-
-// Ranges [i0, i1) x [j0, j1) of pairs.
+// Ranges [i0, i1) x [j0, j1) of pairs. A plane of one channel's values holds them row by row.
 struct Tile {
     std::size_t i0, i1, j0, j1;
     static constexpr std::size_t side = 32;
-    static constexpr std::size_t stride =
-        side * side + 8;  // of planes; 8 KiB apart they would share their places in the cache
+    // From one plane to the next: 8 KiB apart they would share their places in the cache.
+    static constexpr std::size_t stride = side * side + 8;
 
     std::size_t height() const { return i1 - i0; }
     std::size_t width() const { return j1 - j0; }
-    std::size_t at(std::size_t i, std::size_t j) const { return (i - i0) * width() + (j - j0); }
 };
-
-namespace detail {
 
 // A batch of rows of the tile at a time. `ask` is one ahead of `answer`.
 template <class Kernel>
-void measure_lines(const Kernel& kernel, const Maps& intended, const Maps& executed, const Tile& tile, double* out) {
+void measure_lines(const Kernel& kernel, const Maps& intended, const Maps& executed, const Tile& tile, double* plane) {
     isa::run([&] {
         const std::size_t together = LinePairs::capacity / tile.width();
         LinePairs batches[2];
@@ -76,17 +71,20 @@ void measure_lines(const Kernel& kernel, const Maps& intended, const Maps& execu
             for (std::size_t k = i; k < std::min(i + together, tile.i1); ++k)
                 next->add(intended.lines[k], executed.lines, tile.j0, tile.width());
             kernel.ask(*next);
-            kernel.answer(*asked, *next, out);
-            out += asked->size;
+            kernel.answer(*asked, *next, plane);
+            plane += asked->size;
             std::swap(asked, next);
         }
-        kernel.answer(*asked, LinePairs(), out);
+        kernel.answer(*asked, LinePairs(), plane);
     });
 }
 
+// What the batches do not decide is `undecided`: all of a law, and of a metric that counts signs.
 inline void measure_lines(const Metric& metric, const Measured& of, const Maps& intended, const Maps& executed,
-                          const Tile& tile, double* out) {
-    const auto by = [&](const auto& kernel) { measure_lines(kernel, intended, executed, tile, out); };
+                          const Tile& tile, double* plane) {
+    const auto by = [&](const auto& kernel) { measure_lines(kernel, intended, executed, tile, plane); };
+    const auto by_none = [&] { std::fill_n(plane, tile.height() * tile.width(), undecided); };
+    if (of.x == nullptr) return by_none();
     switch (metric.kind) {
         case Metric::mean_abs:
             return by(line_pairs::MeanAbs{*of.x});
@@ -101,31 +99,24 @@ inline void measure_lines(const Metric& metric, const Measured& of, const Maps& 
         case Metric::exceeds:
             return by(line_pairs::Exceeds{*of.x, metric.parameter});
         default:
-            std::fill_n(out, tile.height() * tile.width(), undecided);
+            return by_none();
     }
 }
 
-}  // namespace detail
-
-// The metric of one channel for a tile of pairs: out[tile.at(i, j)].
-inline void measure_tile(const Metric& metric, const detail::Measured& of, const detail::Maps& intended,
-                         const detail::Maps& executed, const Tile& tile, double* out) {
-    if (of.x != nullptr)
-        detail::measure_lines(metric, of, intended, executed, tile, out);
-    else
-        std::fill_n(out, tile.height() * tile.width(), undecided);
+// The metric of one channel for a tile of pairs.
+inline void measure_tile(const Metric& metric, const Measured& of, const Maps& intended, const Maps& executed,
+                         const Tile& tile, double* plane) {
+    measure_lines(metric, of, intended, executed, tile, plane);
     bool decided = true;
-    for (std::size_t k = 0; k < tile.height() * tile.width(); ++k) decided &= out[k] == out[k];
+    for (std::size_t k = 0; k < tile.height() * tile.width(); ++k) decided &= plane[k] == plane[k];
     if (decided) return;
     for (std::size_t i = tile.i0; i < tile.i1; ++i)
-        for (std::size_t j = tile.j0; j < tile.j1; ++j)
-            if (std::isnan(out[tile.at(i, j)]))
-                out[tile.at(i, j)] =
+        for (std::size_t j = tile.j0; j < tile.j1; ++j, ++plane)
+            if (std::isnan(*plane))
+                *plane =
                     std::visit([&](const auto& x) { return measure(metric, x, *intended.maps[i], *executed.maps[j]); },
                                *of.column);
 }
-
-namespace detail {
 
 // Puts the values of a tile's pairs together from its planes, one to a channel; also those of the pairs (j, i) if they
 // are the same.
@@ -141,11 +132,10 @@ void put_tile(const Tile& tile, const double* planes, std::size_t dim, bool mirr
             for (std::size_t j = 0; j < width; ++j) rows[j * dim + d] = planes[d * Tile::stride + i * width + j];
         put(tile.i0 + i, tile.j0, width, rows.data());
     }
-    for (std::size_t j = 0; mirrored && j < width; j += together) {
+    for (std::size_t j = 0; mirrored && j < width; j += together) {  // up to seven past the last, where there is room
         for (std::size_t d = 0; d < dim; ++d)
             for (std::size_t i = 0; i < height; ++i)
-                for (std::size_t k = 0; k < together;
-                     ++k)  // up to seven beyond the plane's last, for which there is room
+                for (std::size_t k = 0; k < together; ++k)
                     rows[(k * Tile::side + i) * dim + d] = planes[d * Tile::stride + i * width + j + k];
         for (std::size_t k = 0; k < std::min(together, width - j); ++k)
             put(tile.j0 + j + k, tile.i0, height, rows.data() + k * Tile::side * dim);
@@ -175,14 +165,15 @@ void measure_all(const Metric& metric, const std::vector<const Unnormalizer*>& i
         });
         return;
     }
-    constexpr std::size_t group =
-        128;  // tiles that look into one channel's tables before the next channel's replace them
+    constexpr std::size_t side = detail::Tile::side;
+    constexpr std::size_t stride = detail::Tile::stride;
+    constexpr std::size_t group = 128;  // tiles that share a channel's tables while these are in the cache
     const bool one = samples.size() == 1;
     const bool half = one && metric.symmetric() && intended == executed;
-    std::vector<Tile> tiles;
-    for (std::size_t i = 0; i < rows; i += one ? Tile::side : 1)
-        for (std::size_t j = half ? i : 0; j < columns; j += Tile::side)
-            tiles.push_back({i, one ? std::min(i + Tile::side, rows) : i + 1, j, std::min(j + Tile::side, columns)});
+    std::vector<detail::Tile> tiles;
+    for (std::size_t i = 0; i < rows; i += one ? side : 1)
+        for (std::size_t j = half ? i : 0; j < columns; j += side)
+            tiles.push_back({i, one ? std::min(i + side, rows) : i + 1, j, std::min(j + side, columns)});
     struct Channel {
         detail::Measured measured;
         detail::Maps intended;
@@ -203,8 +194,8 @@ void measure_all(const Metric& metric, const std::vector<const Unnormalizer*>& i
     const auto shared = one ? channels_of(*samples[0], half ? rows * rows / 2 : rows * columns, threads)
                             : std::vector<std::optional<Channel>>();
     parallel_for(tiles.size(), threads, [&](std::size_t begin, std::size_t end) {
-        std::vector<double> planes(std::min(group, end - begin) * dim * Tile::stride);
-        std::vector<double> lines;
+        std::vector<double> planes(std::min(group, end - begin) * dim * stride);
+        std::vector<double> values;
         auto own = std::vector<std::optional<Channel>>();
         std::size_t own_row = rows;
         for (std::size_t first = begin, last; first < end; first = last) {
@@ -217,12 +208,12 @@ void measure_all(const Metric& metric, const std::vector<const Unnormalizer*>& i
             for (std::size_t d = 0; d < dim; ++d) {
                 const Channel& channel = *(one ? shared : own)[d];
                 for (std::size_t t = first; t < last; ++t)
-                    measure_tile(metric, channel.measured, channel.intended, channel.executed, tiles[t],
-                                 planes.data() + ((t - first) * dim + d) * Tile::stride);
+                    detail::measure_tile(metric, channel.measured, channel.intended, channel.executed, tiles[t],
+                                         planes.data() + ((t - first) * dim + d) * stride);
             }
             for (std::size_t t = first; t < last; ++t)
-                detail::put_tile(tiles[t], planes.data() + (t - first) * dim * Tile::stride, dim,
-                                 half && tiles[t].i0 != tiles[t].j0, lines, put);
+                detail::put_tile(tiles[t], planes.data() + (t - first) * dim * stride, dim,
+                                 half && tiles[t].i0 != tiles[t].j0, values, put);
         }
     });
 }

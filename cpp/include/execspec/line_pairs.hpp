@@ -64,16 +64,21 @@ struct LinePairs {
         size += count;
     }
     Affine at(std::size_t k) const { return {dd(scale[k], scale_lo[k]), dd(offset[k], offset_lo[k])}; }
+
+    // root[k]: where the k-th pair does not differ.
+    void find_roots() {
+        roots = size;
+        for (std::size_t k = 0; k < size; ++k) root[k] = -offset[k] / scale[k];
+    }
 };
 
 // Each metric asks, and answers when the next batch has asked. What needs no table asks for nothing.
 namespace line_pairs {
 
 // The line of each root: the last one that begins before it.
-inline void ask_lines(const Empirical& x, LinePairs& pairs, std::size_t roots) {
-    pairs.roots = roots;
-    x.heads().find(pairs.root, roots, pairs.place);
-    for (std::size_t k = 0; k < roots; ++k) pairs.place[k] -= pairs.place[k] > 0;
+inline void ask_lines(const Empirical& x, LinePairs& pairs) {
+    x.heads().find(pairs.root, pairs.roots, pairs.place);
+    for (std::size_t k = 0; k < pairs.roots; ++k) pairs.place[k] -= pairs.place[k] > 0;
 }
 
 // Calls read(k, line, from) for every root k, `from` the place of its line among all numbers of lines, in loops that
@@ -82,6 +87,7 @@ inline void ask_lines(const Empirical& x, LinePairs& pairs, std::size_t roots) {
 template <class Read>
 void read_lines(const Empirical& x, const LinePairs& pairs, const LinePairs& next, Read&& read) {
     constexpr std::size_t few = 16;
+    static_assert(LinePairs::capacity % few == 0, "room for whole steps");
     for (std::size_t first = 0; first < std::max(pairs.roots, next.roots); first += few) {
         for (std::size_t k = first; k < std::min(first + few, next.roots); ++k)
             __builtin_prefetch(x.lines() + next.place[k]);
@@ -150,8 +156,8 @@ struct MeanAbs {
     const Empirical& x;
 
     void ask(LinePairs& pairs) const {
-        for (std::size_t k = 0; k < pairs.size; ++k) pairs.root[k] = -pairs.offset[k] / pairs.scale[k];
-        ask_lines(x, pairs, pairs.size);
+        pairs.find_roots();
+        ask_lines(x, pairs);
     }
     void answer(const LinePairs& pairs, const LinePairs& next, double* out) const {
         double count[LinePairs::capacity];
@@ -230,7 +236,8 @@ struct Exceeds {
             pairs.least[k] = lower - margin;
             pairs.least[pairs.size + k] = upper - margin;
         }
-        ask_lines(x, pairs, 2 * pairs.size);
+        pairs.roots = 2 * pairs.size;
+        ask_lines(x, pairs);
     }
     void answer(const LinePairs& pairs, const LinePairs& next, double* out) const {
         double count[2 * LinePairs::capacity];
@@ -252,8 +259,8 @@ struct Quantile {
     const Windows& windows;
 
     void ask(LinePairs& pairs) const {
-        for (std::size_t k = 0; k < pairs.size; ++k) pairs.root[k] = -pairs.offset[k] / pairs.scale[k];
-        windows.find(pairs.root, pairs.size, pairs.place);
+        pairs.find_roots();
+        windows.find(pairs.root, pairs.roots, pairs.place);
         for (std::size_t k = 0; k < pairs.size; ++k) {
             x.prefetch(pairs.place[k]);
             x.prefetch(pairs.place[k] + windows.quota() - 1);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 
 #include "execspec/isa.hpp"
@@ -51,10 +52,10 @@ inline void store(const void* from, void* to, std::size_t bytes) {
 }
 
 // What a loop over lines reads a little later: without it, what is done to a line keeps the processor from seeing the
-// next. Beyond the end it may be no address at all; nothing comes of that.
+// next. An address, since near the end nothing may lie there; nothing comes of that.
 inline void fetch_ahead(const void* from, std::size_t bytes) {
-    constexpr std::size_t ahead = 8 * line;
-    for (std::size_t b = 0; b < bytes; b += line) __builtin_prefetch(static_cast<const char*>(from) + ahead + b);
+    const std::uintptr_t ahead = reinterpret_cast<std::uintptr_t>(from) + 8 * line;
+    for (std::size_t b = 0; b < bytes; b += line) __builtin_prefetch(reinterpret_cast<const void*>(ahead + b));
 }
 
 // After the last store, and before another thread is told of them.

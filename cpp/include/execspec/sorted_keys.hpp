@@ -20,7 +20,7 @@ namespace execspec {
 class SortedKeys {
   public:
     static constexpr std::size_t batch = 256;  // what `find` takes at once,
-    static constexpr std::size_t few = 16;     // in steps of so many
+    static constexpr std::size_t step = 16;    // in steps of so many
 
     SortedKeys() = default;
 
@@ -51,13 +51,13 @@ class SortedKeys {
         std::uint32_t doubt[batch];
         std::uint32_t doubts = 0;
         const std::uint64_t* cells = cells_.data();
-        for (std::size_t first = 0; first < n; first += few) {
-            for (std::size_t k = first; k < first + few; ++k) {
+        for (std::size_t first = 0; first < n; first += step) {
+            for (std::size_t k = first; k < first + step; ++k) {
                 const Spot at = spot(t[k]);
                 cell[k] = at.cell;
                 mark[k] = at.mark;
             }
-            for (std::size_t k = first; k < first + few; ++k) __builtin_prefetch(cells + cell[k]);
+            for (std::size_t k = first; k < first + step; ++k) __builtin_prefetch(cells + cell[k]);
         }
         for (std::size_t k = 0; k < n; ++k) {
             const std::uint64_t own = cells[cell[k]];

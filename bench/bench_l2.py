@@ -20,9 +20,22 @@ def case():
     return maps, rows, ActionSample(rows, threads=1), np.zeros((SWEPT, SWEPT))
 
 
-def sweep(case):
+def sweep(case, threads=1):
     maps, _, sample, out = case
-    return drift_matrix(maps, sample, "mean_l2", out=out, threads=1)
+    return drift_matrix(maps, sample, "mean_l2", out=out, threads=threads)
+
+
+def squares(case):
+    """Whatever sweeps the rows needs these at least."""
+    from peers import simd
+
+    maps, rows, _, _ = case
+    run = simd.mean_square(rows, *scales_offsets(maps))
+    i, j = np.triu_indices(SWEPT, 1)
+    few = np.random.default_rng(6).integers(0, len(i), 10)
+    literal = [np.square(maps[b](rows) - maps[a](rows)).sum(axis=1).mean() for a, b in zip(i[few], j[few], strict=True)]
+    np.testing.assert_allclose(run()[few], literal, rtol=1e-10)
+    return run
 
 
 def pairs_of(count):
@@ -45,37 +58,35 @@ def test_sweep_per_row_and_pair(benchmark, case):
     row(benchmark, "mean_l2 exact sweep per row and pair, float64", measured, each, at_most(1.2, aim=0.5, unit="ns"))
 
 
+SQUARES = "its squares alone: 14 fused multiply-adds a row and pair, no root"
+
+
 def test_sweep_beside_its_squares(benchmark, case):
-    """Whatever sweeps the rows needs these at least: what JAX takes over what they take bounds the ratio below."""
-    simd = pytest.importorskip("peers.simd")
-    maps, rows, _, _ = case
-    run = simd.mean_square(rows, *scales_offsets(maps))
-    i, j = np.triu_indices(SWEPT, 1)
-    few = np.random.default_rng(6).integers(0, len(i), 10)
-    squares = [np.square(maps[b](rows) - maps[a](rows)).sum(axis=1).mean() for a, b in zip(i[few], j[few], strict=True)]
-    np.testing.assert_allclose(run()[few], squares, rtol=1e-10)
-    name = "its squares alone, 14 fused multiply-adds a row and pair, no root"
-    beside(benchmark, "the same sweep", partial(sweep, case), name, run, reported(), rounds=3)
+    beside(benchmark, "the same sweep", partial(sweep, case), SQUARES, squares(case), reported(), rounds=3)
 
 
+PLAIN, TUNED = ("mean_l2_plain", 8, ROWS), ("mean_l2_tuned", 64, ROWS // 10)  # kernel, keys and rows of the subset
 JAX = {
-    # name: (kernel, keys, rows of the subset, what must be reached)
-    "jitted JAX CPU, float64": ("mean_l2_plain", 8, ROWS, at_least(30)),
-    "jitted JAX CPU, float64, blocked by hand": ("mean_l2_tuned", 64, ROWS // 10, reported(sign=">=")),
+    # what is measured: (name, what is called, JAX's, what must be reached)
+    "one thread": ("the same sweep", lambda case: partial(sweep, case), PLAIN, at_least(30)),
+    "all cores": ("the same, all cores", lambda case: partial(sweep, case, None), PLAIN, reported(sign=">=")),
+    "tuned": ("the same sweep", lambda case: partial(sweep, case), TUNED, reported(sign=">=")),
+    "limit": (SQUARES, squares, PLAIN, reported(sign=">=")),
 }
 
 
-@pytest.mark.parametrize("peer", JAX)
-def test_sweep_beside_jax(benchmark, case, peer):
+@pytest.mark.parametrize("measured", JAX)
+def test_sweep_beside_jax(benchmark, case, measured):
     jax_sweep = pytest.importorskip("peers.jax_sweep")
-    kernel, subset, count, target = JAX[peer]
+    work, ours, (kernel, subset, count), target = JAX[measured]
     maps, rows, _, _ = case
     run = jax_sweep.over_pairs(getattr(jax_sweep, kernel), np.float64, rows[:count], *scales_offsets(maps[:subset]))
     exact = drift_matrix(maps[:subset], ActionSample(rows[:count]), "mean_l2")
     np.testing.assert_allclose(run(), np.triu(exact, 1), rtol=1e-10)
     whole = pairs_of(SWEPT) * ROWS / (pairs_of(subset) * count)
-    name = f"{peer} (from {pairs_of(subset):,} pairs, {count:,} rows)"
-    beside(benchmark, "the same sweep", partial(sweep, case), name, run, target, rounds=3, whole=whole)
+    by_hand = ", blocked by hand" if kernel == "mean_l2_tuned" else ""
+    name = f"jitted JAX CPU, float64{by_hand} (from {pairs_of(subset):,} pairs, {count:,} rows)"
+    beside(benchmark, work, ours(case), name, run, target, rounds=3, whole=whole)
 
 
 CERTIFIED = {

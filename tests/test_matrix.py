@@ -8,6 +8,7 @@ import pytest
 from execspec_fast import isa
 from execspec_fast.drift import drift
 from execspec_fast.errors import DTypeError, ExecSpecError, ShapeMismatchError
+from execspec_fast.l2 import mean_l2_bounds
 from execspec_fast.matrix import drift_block, drift_matrix
 from execspec_fast.metric import JOINT, SEPARABLE
 from execspec_fast.ops import OpKind, stage
@@ -117,6 +118,18 @@ def test_a_block_is_a_rectangle_of_the_matrix():
     for metric in ("mean_abs", "bias", "mean", "mean_l2", "worst_case"):
         whole = drift_matrix(maps, sample, metric)
         np.testing.assert_array_equal(drift_block(maps[:33], maps[10:], sample, metric), whole[:33, 10:])
+
+
+def test_threads_lose_no_pair_of_more_than_pass_over_a_block_together():
+    rng = np.random.default_rng(8)
+    maps, u = keys(rng, 70, 2), rng.normal(0, 1, (40, 2))
+    sample = ActionSample(u)
+    actions = np.array([f(u) for f in maps])
+    want = np.linalg.norm(actions[None] - actions[:, None], axis=-1).mean(axis=-1)
+    for threads in (1, 2, 3):
+        np.testing.assert_allclose(drift_matrix(maps, sample, "mean_l2", threads=threads), want, atol=1e-14)
+        found = mean_l2_bounds(maps, sample, 8, threads=threads)
+        assert ((found.lower - 1e-14 <= want) & (want <= found.upper + 1e-14)).all()
 
 
 def test_numbers_in_a_name_are_checked():
